@@ -23,7 +23,7 @@ use crate::plan::{HostOverrides, Plan};
 use crate::text::io_message;
 
 /// The maximum length of a file; protects from a list that is given by mistake.
-const LONGEST: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The content of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -89,8 +89,8 @@ pub(super) fn load(
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("larger than 1 MiB"));
     }
     Ok(text)

@@ -145,7 +145,7 @@ fn names(complaint: &str, option: &str) -> bool {
     })
 }
 
-/// The options that lower layers cannot set any more.
+/// The options that an upper layer has set, so that lower layers cannot.
 pub(super) struct SetByUser(BTreeSet<String>);
 
 impl SetByUser {
@@ -167,7 +167,7 @@ impl SetByUser {
     }
 }
 
-/// Ensures that User-Agent is not set as a header: the layers could not be told apart.
+/// Ensures that User-Agent is not set as a header: it could not be known which layer has set it.
 fn ensure_the_user_agent_has_its_own_option(name: &str, value: &LayerValue) -> Result<(), String> {
     match value {
         LayerValue::Given(texts) if name == "header" => {

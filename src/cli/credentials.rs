@@ -21,7 +21,7 @@ use crate::plan::HttpOptions;
 use crate::text::io_message;
 
 /// The maximum length of a file with credentials; protects from another file that is given by mistake.
-const LONGEST: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Where an option was set. The first level counts most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -287,8 +287,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads everything, if it is not too much.
 pub(super) fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
+    from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("larger than 1 MiB"));
     }
     Ok(bytes)

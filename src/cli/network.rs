@@ -148,7 +148,7 @@ fn given(part: &str) -> Option<&str> {
     Some(part).filter(|part| !part.is_empty())
 }
 
-/// A host name as it stands in a parsed URL: lower case, punycode.
+/// A host name in the form of a parsed URL: lower case, punycode.
 fn name(text: &str) -> Result<String, String> {
     match parsed(text)? {
         Host::Domain(name) => Ok(name),

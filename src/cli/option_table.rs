@@ -297,7 +297,7 @@ impl OptionTable {
         self.nearest(name).filter(|similar| self.in_file(similar).is_some())
     }
 
-    /// The option that a misspelt name stands for, by its own name or another one; `None` if it is like none.
+    /// The option that a misspelt name is closest to, by any of its names; `None` if none is close.
     pub(super) fn nearest(&self, typed: &str) -> Option<&str> {
         let names = self.arguments().flat_map(|(name, argument)| {
             let others = argument.get_all_aliases().unwrap_or_default();

@@ -72,7 +72,7 @@ enum Exceptions {
     Hosts(String),
 }
 
-/// Reads `no_proxy`: names, addresses and networks (CIDR), separated by commas or blanks. IPv6 addresses may be in
+/// Reads `no_proxy`: names, addresses and networks (CIDR), separated by commas or spaces. IPv6 addresses may be in
 /// brackets. `*` is any host, name or address.
 fn exceptions(variable: Variable<'_>) -> Result<Exceptions, String> {
     let Some((name, text)) = first(&["no_proxy", "NO_PROXY"], variable)? else {

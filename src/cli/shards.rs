@@ -10,7 +10,7 @@ use crate::plan::{Shard, ShardKey};
 pub(super) enum ShardChoice {
     /// By the environment.
     Auto,
-    /// This one of so many, from 0.
+    /// The index of the shard, from 0, and the number of shards.
     Numbered(u32, u32),
 }
 

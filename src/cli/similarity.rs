@@ -1,14 +1,14 @@
-//! Finds the name that a misspelt one stands for. A wrong suggestion is worse than none.
+//! Finds the name that is closest to a misspelt one. A wrong suggestion is worse than none.
 
 /// A longer word is no misspelt name.
-const LONGEST: usize = 64;
+const MAX_CHARACTERS: usize = 64;
 
-/// Of names and what each of them stands for: what the name stands for that `typed` is nearly, with at most two typing
-/// errors and one in three letters, or the only one that it is the beginning of. Of names that stand for others, the
-/// beginning says nothing.
+/// The canonical name of the name that `typed` is closest to: with at most two typing errors, and one in three characters, or
+/// the only one that begins with it. `names` are pairs of a name and its canonical name; of a name that is not canonical,
+/// the beginning does not count.
 pub(super) fn nearest<'a>(typed: &str, names: &[(&'a str, &'a str)]) -> Option<&'a str> {
     let length = typed.chars().count();
-    if length > LONGEST {
+    if length > MAX_CHARACTERS {
         return None;
     }
     let errors = names.iter().map(|(name, of)| (strsim::osa_distance(typed, name), *of));

@@ -129,7 +129,7 @@ fn foreign_policy(overwrite: bool) -> ForeignFilePolicy {
     if overwrite { ForeignFilePolicy::Replaced } else { ForeignFilePolicy::Stays }
 }
 
-/// What a dry run tells are no rows of a run.
+/// The output of a dry run is not that of a run.
 pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
     match plan.report.format {
         OutputFormat::Csv => Err("--dry-run supports only text and jsonl output".to_owned()),
@@ -478,7 +478,7 @@ pub(super) fn proxy(typed: &HttpArgs) -> Result<Option<Option<Url>>, String> {
 type HeaderArguments = Vec<(http::HeaderName, HeaderValue)>;
 
 fn headers(typed: &[String]) -> Result<HeaderArguments, String> {
-    let most = list::MOST_FIELDS;
+    let most = list::MAX_FIELDS;
     if typed.len() > most {
         return Err(format!("--header given {} times; at most {most} are possible", typed.len()));
     }
@@ -705,7 +705,7 @@ fn secrets(typed: RedactionArgs) -> SecretDisplay {
     if typed.no_redact { SecretDisplay::Shown } else { SecretDisplay::Masked }
 }
 
-/// The level of options that were given so many times.
+/// The verbosity of options that were given this number of times.
 fn verbosity(quiet: u8, verbose: u8) -> Verbosity {
     match (quiet, verbose) {
         (2.., _) => Verbosity::Silent,

@@ -16,14 +16,14 @@ use crate::plan::{MaxFailures, MaxPerHost, ReportFile, ReportFormat, ReportSubje
 use crate::units;
 
 /// More workers than this would wait for each other.
-const MOST_JOBS: usize = 10_000;
-const MOST_REDIRECTS: u32 = 1_000;
-const MOST_RETRIES: u32 = 1_000;
-const MOST_CONNECTIONS: usize = 100_000;
-const MOST_HOST_FAILURES: u32 = 1_000;
-const MOST_RUNS: usize = 100;
-const MOST_SEGMENTS: usize = 16;
-const MOST_FILES: u32 = 10_000;
+const MAX_JOBS: usize = 10_000;
+const MAX_REDIRECTS: u32 = 1_000;
+const MAX_RETRIES: u32 = 1_000;
+const MAX_CONNECTIONS: usize = 100_000;
+const MAX_HOST_FAILURES: u32 = 1_000;
+const MAX_RUNS: usize = 100;
+const MAX_SEGMENTS: usize = 16;
+const MAX_FILES: u32 = 10_000;
 
 /// The request for a smaller segment takes longer than its transfer.
 const LEAST_SEGMENT: u64 = 64 * 1024;
@@ -104,17 +104,17 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Named<T> {
 }
 
 pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
-    within(text, 1, MOST_JOBS).map(above_zero)
+    within(text, 1, MAX_JOBS).map(above_zero)
 }
 
 /// The number of files that a list is split into.
 pub(super) fn files(text: &str) -> Result<NonZeroU32, String> {
-    let files = within(text, 1, MOST_FILES)?;
+    let files = within(text, 1, MAX_FILES)?;
     Ok(NonZeroU32::new(files).expect("the range begins at 1"))
 }
 
 pub(super) fn segments(text: &str) -> Result<NonZeroUsize, String> {
-    within(text, 1, MOST_SEGMENTS).map(above_zero)
+    within(text, 1, MAX_SEGMENTS).map(above_zero)
 }
 
 pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
@@ -126,12 +126,12 @@ pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
 
 /// 0 lifts the limit.
 pub(super) fn per_host(text: &str) -> Result<MaxPerHost, String> {
-    let most = within(text, 0, MOST_JOBS)?;
+    let most = within(text, 0, MAX_JOBS)?;
     Ok(NonZeroUsize::new(most).map_or(MaxPerHost::NoLimit, MaxPerHost::Most))
 }
 
 pub(super) fn host_failures(text: &str) -> Result<NonZeroU32, String> {
-    let failures = within(text, 1, MOST_HOST_FAILURES)?;
+    let failures = within(text, 1, MAX_HOST_FAILURES)?;
     Ok(NonZeroU32::new(failures).expect("the range begins at 1"))
 }
 
@@ -164,16 +164,16 @@ pub(super) fn column(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn redirects(text: &str) -> Result<u32, String> {
-    within(text, 0, MOST_REDIRECTS)
+    within(text, 0, MAX_REDIRECTS)
 }
 
 pub(super) fn retries(text: &str) -> Result<u32, String> {
-    within(text, 0, MOST_RETRIES)
+    within(text, 0, MAX_RETRIES)
 }
 
 /// Reads a number of attempts; the result is the number of retries.
 pub(super) fn tries(text: &str) -> Result<u32, String> {
-    within(text, 1, MOST_RETRIES + 1).map(|tries| tries - 1)
+    within(text, 1, MAX_RETRIES + 1).map(|tries| tries - 1)
 }
 
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
@@ -192,15 +192,15 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 }
 
 pub(super) fn connections(text: &str) -> Result<NonZeroUsize, String> {
-    within(text, 1, MOST_CONNECTIONS).map(above_zero)
+    within(text, 1, MAX_CONNECTIONS).map(above_zero)
 }
 
 pub(super) fn runs(text: &str) -> Result<usize, String> {
-    within(text, LEAST_RUNS, MOST_RUNS)
+    within(text, LEAST_RUNS, MAX_RUNS)
 }
 
 pub(super) fn warmup(text: &str) -> Result<usize, String> {
-    within(text, 0, MOST_RUNS)
+    within(text, 0, MAX_RUNS)
 }
 
 pub(super) fn seed(text: &str) -> Result<u64, String> {

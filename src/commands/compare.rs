@@ -86,7 +86,7 @@ fn print(comparison: &Comparison, format: OutputFormat, out: &mut impl Write) ->
     out.write_all(&page).and_then(|()| out.flush()).map_err(|error| cannot_write_output(&error))
 }
 
-/// The number of columns of the terminal; 80 where there is none.
+/// The number of columns of the terminal; 80 if there is no terminal.
 fn width() -> usize {
     let columns = Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
     columns.filter(|columns| *columns > 0).unwrap_or(80)

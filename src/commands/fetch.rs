@@ -207,7 +207,7 @@ fn run_with(
     let (at_work, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
         let (cancel, output) = (cancel.clone(), output.clone());
-        move || narrate(reporter, heard, &end_of_work, &cancel, output)
+        move || report_events(reporter, heard, &end_of_work, &cancel, output)
     });
     let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
     let work = engine::run(
@@ -221,7 +221,7 @@ fn run_with(
     );
     let finished = runtime.block_on(work);
     drop(at_work);
-    // A name that is still being looked up is of no use any more.
+    // Nobody waits for the names that are still being looked up.
     runtime.shutdown_background();
     let kept = jar.map_or(Ok(()), |jar| cookie_files::write_jar(jar, &cookies));
     let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
@@ -295,7 +295,7 @@ fn conclude(
     let finished = reported.reporter.finish(&summary);
     let written = match reported.written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        // Files may be wrong even where nobody reads the rows any more.
+        // Files may be wrong even if nobody reads the records.
         _ => finished,
     };
     match written {
@@ -317,7 +317,7 @@ fn conclude(
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
 }
 
-/// What the user may not expect, or may want to do next. Somebody who reads data is told nothing.
+/// Hints: what the user may not expect, or may want to do next. There are none beside data on standard output.
 fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
     let is_text = plan.report.format == OutputFormat::Text;
     let saves = plan.saving().option().is_some();
@@ -601,10 +601,9 @@ struct ReportedCounts {
     last_read: Option<ListPosition>,
 }
 
-/// Tells the reporter every event as it comes, until none comes any more. Once something cannot be written the run ends;
-/// what comes then is told all the same, for the files that can be written, and counted: whether work is left is known
-/// from the rows, told or not.
-fn narrate(
+/// Passes every event to the reporter, until the channel is closed. If something cannot be written, the run is ended; later
+/// events are still reported, for the files that can be written, and counted, because the counts say whether work is left.
+fn report_events(
     reporter: Box<dyn Reporter>,
     mut events: EventReceiver,
     end_of_work: &mpsc::Receiver<Infallible>,

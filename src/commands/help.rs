@@ -17,7 +17,7 @@ const NOT_RUN: [i32; 2] = [126, 127];
 /// Prints `page`; a page to read goes through a pager if standard output is a terminal.
 ///
 /// # Errors
-/// If it cannot be written: `BrokenPipe` if nobody reads it any more.
+/// If it cannot be written: `BrokenPipe` if the reader is gone.
 pub(super) fn show(page: &HelpPage) -> io::Result<()> {
     match page {
         HelpPage::Text(text) if stdout().is_terminal() => paged(text, env::var_os("PAGER")),

@@ -147,7 +147,7 @@ fn unopened(error: OpenError) -> anyhow::Error {
 }
 
 /// The maximum number of bytes that options may take from standard input.
-const LONGEST_INPUT: u64 = 4 << 20;
+const MAX_INPUT_BYTES: u64 = 4 << 20;
 
 /// Reads standard input to its end, for options that are there.
 ///
@@ -155,8 +155,8 @@ const LONGEST_INPUT: u64 = 4 << 20;
 /// Those of the system, or if it is too long.
 pub fn read_stdin() -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stdin().take(LONGEST_INPUT + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LONGEST_INPUT {
+    stdin().take(MAX_INPUT_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_INPUT_BYTES {
         true => Err(io::Error::other("larger than 4 MiB")),
         false => Ok(bytes),
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use url::Url;
 
 use super::{
-    Cookie, CookieJar, CookieOrigin, MOST_BYTES, MOST_OF_A_JAR, TargetCookies, cookie_field, date,
+    Cookie, CookieJar, CookieOrigin, MAX_BYTES, MAX_PER_JAR, TargetCookies, cookie_field, date,
     domain_matches, is_public_suffix, set_cookie::keeps_promise,
 };
 
@@ -87,9 +87,9 @@ pub fn set_cookie(data: &[u8]) {
 
 fn check(jar: &CookieJar) {
     let all = jar.sorted(now());
-    assert!(all.len() <= MOST_OF_A_JAR);
+    assert!(all.len() <= MAX_PER_JAR);
     for Cookie { name, value, path, domain, .. } in &all {
-        assert!(name.len() + value.len() <= MOST_BYTES && !domain.is_empty());
+        assert!(name.len() + value.len() <= MAX_BYTES && !domain.is_empty());
         for text in [&name[..], value, path] {
             assert!(!text.iter().any(u8::is_ascii_control));
         }

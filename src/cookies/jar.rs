@@ -11,10 +11,10 @@ use super::{
 };
 
 /// Maximum number of cookies per domain.
-pub(crate) const MOST_OF_A_DOMAIN: usize = 50;
+pub(crate) const MAX_PER_DOMAIN: usize = 50;
 
 /// Maximum number of cookies in a jar.
-pub(crate) const MOST_OF_A_JAR: usize = 3000;
+pub(crate) const MAX_PER_JAR: usize = 3000;
 
 /// Maximum number of `Set-Cookie` fields of one reply that are processed; further ones are ignored.
 const MAX_FIELDS_PER_REPLY: usize = 50;
@@ -94,7 +94,7 @@ impl CookieJar {
         }
         let before = of_domain.len();
         of_domain.retain(|cookie| !cookie.is_expired(now));
-        let is_full = of_domain.len() > MOST_OF_A_DOMAIN;
+        let is_full = of_domain.len() > MAX_PER_DOMAIN;
         if is_full && let Some(oldest) = oldest(of_domain) {
             of_domain.remove(oldest);
         }
@@ -102,7 +102,7 @@ impl CookieJar {
         if of_domain.is_empty() {
             self.by_domain.remove(&domain);
         }
-        usize::from(is_full) + usize::from(self.count > MOST_OF_A_JAR && !self.make_room(now))
+        usize::from(is_full) + usize::from(self.count > MAX_PER_JAR && !self.make_room(now))
     }
 
     /// Removes all expired cookies or, if there are still too many, the one that was not used for the longest time. Returns
@@ -113,7 +113,7 @@ impl CookieJar {
             !cookies.is_empty()
         });
         self.count = self.by_domain.values().map(Vec::len).sum();
-        if self.count <= MOST_OF_A_JAR {
+        if self.count <= MAX_PER_JAR {
             return true;
         }
         let of_domains = self.by_domain.values_mut();

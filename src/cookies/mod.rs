@@ -20,15 +20,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use url::{Host, Url};
 
-pub(crate) use jar::{CookieJar, MOST_OF_A_DOMAIN, MOST_OF_A_JAR, TargetCookies, cookie_field};
+pub(crate) use jar::{CookieJar, MAX_PER_DOMAIN, MAX_PER_JAR, TargetCookies, cookie_field};
 pub(crate) use netscape::CookieFile;
 pub(crate) use set_cookie::CookieRefusal;
 
 /// The maximum length of a cookie's name and value together, in bytes.
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// The maximum length of an attribute's value in bytes; an attribute with a longer one is ignored.
-const MOST_ATTRIBUTE_BYTES: usize = 1024;
+const MAX_ATTRIBUTE_BYTES: usize = 1024;
 
 /// The maximum lifetime of a cookie that a server sets, in seconds: 400 days.
 const LONGEST_LIFE: i64 = 400 * 24 * 3600;

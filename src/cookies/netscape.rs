@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::SystemTime;
 
-use super::{Cookie, CookieJar, MOST_BYTES, is_public_suffix, seconds, set_cookie::keeps_promise};
+use super::{Cookie, CookieJar, MAX_BYTES, is_public_suffix, seconds, set_cookie::keeps_promise};
 
 /// The header of a file. Some readers require the first line.
 const HEAD: &[u8] = b"# Netscape HTTP Cookie File\n\
@@ -143,7 +143,7 @@ fn cookie(
     if name.is_empty() && value.is_empty() || !is_text(name) || !is_text(value) || !is_text(path) {
         return Err("name or value");
     }
-    if name.len() + value.len() > MOST_BYTES {
+    if name.len() + value.len() > MAX_BYTES {
         return Err("value (more than 4096 bytes)");
     }
     let cookie = Cookie {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Cookie, CookieOrigin, LONGEST_LIFE, MOST_ATTRIBUTE_BYTES, MOST_BYTES, date, domain_matches,
+    Cookie, CookieOrigin, LONGEST_LIFE, MAX_ATTRIBUTE_BYTES, MAX_BYTES, date, domain_matches,
     is_public_suffix,
 };
 
@@ -80,7 +80,7 @@ pub(super) fn parse(
     {
         return Err(CookieRefusal::Malformed);
     }
-    if name.len() + value.len() > MOST_BYTES {
+    if name.len() + value.len() > MAX_BYTES {
         return Err(CookieRefusal::TooLong);
     }
     let attributes = Attributes::read(parts, now);
@@ -120,7 +120,7 @@ impl<'a> Attributes<'a> {
         for part in parts {
             let (name, value) = split_once(part, b'=');
             let value = value.unwrap_or_default();
-            if value.len() > MOST_ATTRIBUTE_BYTES {
+            if value.len() > MAX_ATTRIBUTE_BYTES {
                 continue;
             }
             match &*name.to_ascii_lowercase() {

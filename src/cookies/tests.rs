@@ -65,22 +65,22 @@ fn a_jar_is_bounded_and_keeps_what_was_used_last() {
         // Sending the first one keeps it in use.
         assert_eq!(sent(&mut jar, "https://www.example.com/0/", now()), "c0=1");
     }
-    assert_eq!(jar.sorted(now()).len(), MOST_OF_A_DOMAIN);
+    assert_eq!(jar.sorted(now()).len(), MAX_PER_DOMAIN);
     assert_eq!(sent(&mut jar, "https://www.example.com/1/", now()), "");
     assert_eq!(sent(&mut jar, "https://www.example.com/59/", now()), "c59=1");
     let mut jar = CookieJar::default();
     set(&mut jar, "https://a.test/", &["old=1; Max-Age=10", "kept=1"]);
-    for number in 0..MOST_OF_A_JAR - 2 {
+    for number in 0..MAX_PER_JAR - 2 {
         set(&mut jar, &format!("https://h{number}.test/"), &["a=1"]);
     }
-    assert_eq!(jar.sorted(now()).len(), MOST_OF_A_JAR);
+    assert_eq!(jar.sorted(now()).len(), MAX_PER_JAR);
     let later = now() + Duration::from_secs(10);
     jar.receive(&[b"a=1".to_vec()], &url("https://b.test/"), later);
     assert_eq!(sent(&mut jar, "https://a.test/", later), "kept=1", "the expired one goes first");
     for number in 0..10 {
         set(&mut jar, &format!("https://x{number}.test/"), &["a=1"]);
     }
-    assert_eq!(jar.sorted(now()).len(), MOST_OF_A_JAR);
+    assert_eq!(jar.sorted(now()).len(), MAX_PER_JAR);
     assert_eq!(sent(&mut jar, "https://a.test/", later), "kept=1");
     assert_eq!(sent(&mut jar, "https://h0.test/", later), "", "unused for the longest time");
     // Removed cookies leave no empty domains behind.

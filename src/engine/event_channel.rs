@@ -41,7 +41,7 @@ impl EventSender {
         let _ = self.events.send((event, bytes)).await;
     }
 
-    /// Waits until there is no receiver any more.
+    /// Waits until the receiver is dropped.
     pub(super) async fn closed(&self) {
         self.events.closed().await;
     }

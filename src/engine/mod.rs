@@ -56,7 +56,7 @@ const LOOK_AHEAD: usize = 512;
 /// Targets that may wait in memory if they have many hosts.
 const LOOK_AHEAD_OF_MANY_HOSTS: usize = 4096;
 
-/// Bytes of text that those may have together: so many, and so many for each worker.
+/// Bytes of text that those may have together: a fixed number, and a number for each worker.
 const LOOK_AHEAD_BYTES: (usize, usize) = (4 * 1024 * 1024, 2 * 1024);
 
 /// Bytes of text that the jobs in progress may have together, likewise. A transfer takes about four times as many.
@@ -201,7 +201,7 @@ async fn resolve_hosts(context: &Arc<RunContext>, resolver: &Arc<Resolver>) -> I
         tokio::select! {
             Some(ended) = lookups.join_next() => {
                 if ended.is_err() {
-                    // Its host would be waited for in vain.
+                    // The queue would wait for the host for ever.
                     context.cancel.abort(StopCause::Fatal);
                 }
             }
@@ -243,7 +243,7 @@ async fn announce_stop(context: &RunContext, cause: StopCause, grace: Duration) 
 const TICK: Duration = Duration::from_secs(1);
 
 /// How often the time of a stop is not counted: a machine that is always late has no other end.
-const MOST_STOPS: usize = 20;
+const MAX_SUSPENSIONS: usize = 20;
 
 /// Sleeps for `time`, in which the time that the process was stopped (Ctrl-Z) does not count.
 async fn sleep_while_running(time: Duration) {
@@ -253,7 +253,7 @@ async fn sleep_while_running(time: Duration) {
         let due = Instant::now() + tick;
         tokio::time::sleep_until(due.into()).await;
         let now = Instant::now();
-        let is_counted = stops >= MOST_STOPS || !was_suspended(due, now);
+        let is_counted = stops >= MAX_SUSPENSIONS || !was_suspended(due, now);
         stops += usize::from(!is_counted);
         let passed = if is_counted { tick + (now - due) } else { tick };
         left = left.saturating_sub(passed);

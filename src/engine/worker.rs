@@ -83,7 +83,7 @@ impl RunContext {
         let pending = self.store.enter(&job.request, attempt, &record);
         executor.release_client().await;
         let committed = match pending {
-            // What is put meanwhile is as good as not put, and the next run finds it.
+            // A body that is put into an object store meanwhile has no entry; the next run finds it there.
             Ok(pending) => tokio::select! {
                 biased;
                 committed = self.store.commit(&job.request, attempt, pending) => committed,

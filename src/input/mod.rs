@@ -1,4 +1,4 @@
-//! Inputs: opens the sources of a plan and reads entries from them.
+//! Opens the sources of a plan (inputs) and reads entries from them.
 
 #[cfg(feature = "parquet")]
 mod parquet_rows;
@@ -26,7 +26,7 @@ use crate::streams::stdin;
 use crate::text::io_message;
 pub(crate) use sections::open_sections;
 
-/// Bytes per read; bounds how far reading is ahead of the parser.
+/// Bytes per read, which bounds how far reading is ahead of the parser.
 const CHUNK: usize = 16 * 1024;
 
 /// An open source.
@@ -41,10 +41,10 @@ pub(crate) enum OpenInput {
 pub(crate) struct OpenList {
     /// What it is called in reports.
     name: Arc<str>,
-    /// Its bytes, not compressed.
+    /// Its bytes, decompressed.
     bytes: DecodedReader,
-    /// How they come.
-    pace: StreamKind,
+    /// Whether somebody may still be writing it.
+    kind: StreamKind,
     /// How it is read.
     options: Arc<ListOptions>,
 }
@@ -53,11 +53,11 @@ impl OpenList {
     fn input(
         name: &str,
         bytes: impl Read + Send + 'static,
-        pace: StreamKind,
+        kind: StreamKind,
         options: &Arc<ListOptions>,
     ) -> OpenInput {
         let (name, bytes) = (name.into(), DecodedReader::new(bytes));
-        OpenInput::List(Self { name, bytes, pace, options: Arc::clone(options) })
+        OpenInput::List(Self { name, bytes, kind, options: Arc::clone(options) })
     }
 }
 
@@ -65,14 +65,14 @@ impl OpenList {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {name}: {}", io_message(reason))]
 pub struct ReadError {
-    /// What the list is called.
+    /// What the list is called in reports.
     pub name: Arc<str>,
-    /// The error of the system, or why it is no list.
+    /// The error of the system, or why it is not a list.
     pub reason: io::Error,
 }
 
 impl ReadError {
-    /// Whether it is no list; the record of that has the same reason.
+    /// Whether it is not a list; its record has the same reason.
     pub(crate) fn is_no_list(&self) -> bool {
         self.reason.kind() == ErrorKind::InvalidData
     }
@@ -91,15 +91,15 @@ pub(crate) enum OpenError {
     /// The system does not let it be read.
     #[error("cannot read {}: {}", redacted_name(name), io_message(reason))]
     Refused { name: String, reason: io::Error },
-    /// It is no file of sums.
+    /// It is not a valid checksum file.
     #[error("{name}:{reason}")]
     Sums { name: String, reason: ChecksumFileError },
-    /// The file for failures is this list.
+    /// The file for failed entries is this list.
     #[error("--failed would overwrite the input list '{name}'")]
     Overwritten { name: String },
 }
 
-/// A hint for a URL without a scheme.
+/// A hint about a source that is not a file: a URL without a scheme, or the value of an option.
 fn did_you_mean(name: &str) -> String {
     if name.contains("http://") || name.contains("https://") {
         return "remove what stands before http:// or https:// to fetch a URL".to_owned();
@@ -121,18 +121,18 @@ fn did_you_mean(name: &str) -> String {
 /// # Errors
 /// If the checksum file cannot be read or is invalid.
 pub(crate) fn wanted(plan: &Plan) -> Result<ExpectedDigests, OpenError> {
-    let sums = plan.bodies.sums.as_deref().map(sums).transpose()?;
+    let sums = plan.bodies.sums.as_deref().map(read_checksum_file).transpose()?;
     Ok(ExpectedDigests { checksum: plan.bodies.checksum, sums })
 }
 
-fn sums(path: &Path) -> Result<ChecksumFile, OpenError> {
+fn read_checksum_file(path: &Path) -> Result<ChecksumFile, OpenError> {
     let name = || path.display().to_string();
     let text = fs::read_to_string(path);
     let text = text.map_err(|reason| OpenError::Refused { name: name(), reason })?;
     ChecksumFile::parse(&text).map_err(|reason| OpenError::Sums { name: name(), reason })
 }
 
-/// The same for a plan without lists at URLs.
+/// Opens the sources of a plan without lists at URLs.
 ///
 /// # Errors
 /// As for [`open_all`].
@@ -175,18 +175,18 @@ fn open_file(path: &Path, options: &Arc<ListOptions>) -> Result<OpenInput, OpenE
         _ => OpenError::Refused { name: name.clone(), reason },
     };
     let file = File::open(path).map_err(refused)?;
-    let kind = file.metadata().map_err(refused)?;
-    if kind.is_dir() {
+    let metadata = file.metadata().map_err(refused)?;
+    if metadata.is_dir() {
         return Err(OpenError::Directory { name });
     }
-    let pace = if kind.is_file() { StreamKind::AtRest } else { StreamKind::Live };
+    let kind = if metadata.is_file() { StreamKind::AtRest } else { StreamKind::Live };
     #[cfg(feature = "parquet")]
-    if pace == StreamKind::AtRest && parquet_rows::is_parquet(&file, options) {
+    if kind == StreamKind::AtRest && parquet_rows::is_parquet(&file, options) {
         let rows = parquet_rows::ParquetRows::open(file, options).map_err(refused)?;
         let options = ListOptions { format: ListFormat::Jsonl, ..ListOptions::clone(options) };
-        return Ok(OpenList::input(&name, rows, pace, &Arc::new(options)));
+        return Ok(OpenList::input(&name, rows, kind, &Arc::new(options)));
     }
-    Ok(OpenList::input(&name, file, pace, options))
+    Ok(OpenList::input(&name, file, kind, options))
 }
 
 /// Ensures that an output file is not one of the lists, also under another name.
@@ -202,12 +202,12 @@ fn ensure_it_is_not_a_list(path: &Path, sources: &[Source]) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Reads all inputs, in their order, and passes their entries to `take`, those of other shards left out. Returns the
+/// Reads all inputs, in their order, and passes their entries to `take`, except for those of other shards. Returns the
 /// number of all entries.
 ///
 /// # Errors
-/// The first error of `take`, or if an input cannot be read; entries before that were passed. One that is no list ends
-/// itself only: the error comes after the others.
+/// The first error of `take`, or if an input cannot be read; entries before that were passed. If an input is not a list, the
+/// others are read before the error is returned.
 pub(crate) fn entries<E: From<ReadError>>(
     inputs: Vec<OpenInput>,
     shard: Option<Shard>,
@@ -224,7 +224,7 @@ pub(crate) struct EntryBatch {
     pub entries: Vec<Entry>,
     /// The kind of the input they are from.
     pub kind: StreamKind,
-    /// What is to be said of the list.
+    /// Warnings about the list.
     pub notices: Vec<String>,
 }
 
@@ -243,7 +243,7 @@ pub(crate) enum InputChunk {
 /// The list that starts.
 pub(crate) struct ListStart {
     name: Arc<str>,
-    pace: StreamKind,
+    kind: StreamKind,
     options: Arc<ListOptions>,
     stop: StopReading,
 }
@@ -269,9 +269,9 @@ impl InputReader {
             OpenInput::Argument(text) => InputChunk::Argument(text),
             OpenInput::List(list) => {
                 let (name, options) = (Arc::clone(&list.name), Arc::clone(&list.options));
-                let (pace, stop) = (list.pace, StopReading::default());
+                let (kind, stop) = (list.kind, StopReading::default());
                 self.list = Some((list, Arc::clone(&stop)));
-                InputChunk::Start(ListStart { name, pace, options, stop })
+                InputChunk::Start(ListStart { name, kind, options, stop })
             }
         })
     }
@@ -317,13 +317,13 @@ impl OpenList {
 pub(crate) struct EntryParser {
     numbering: Numbering,
     list: Option<(Parser, StreamKind, StopReading)>,
-    /// The first input that was not read to its end, because it is no list.
+    /// The first input that was not read to its end, because it is not a list.
     unreadable: Option<ReadError>,
-    /// Options of which was said that they are ignored.
+    /// Ignored options about which a notice was returned.
     ignored: BTreeSet<&'static str>,
-    /// The shard whose entries are returned; `None`: all are.
+    /// The shard whose entries are returned; `None` returns all.
     shard: Option<Shard>,
-    /// Entries that were returned.
+    /// The number of entries that were returned.
     kept: u64,
 }
 
@@ -336,16 +336,16 @@ impl EntryParser {
     /// Takes the next chunk; returns the entries that it completes.
     pub(crate) fn push(&mut self, chunk: InputChunk) -> EntryBatch {
         let (mut entries, mut notices) = (Vec::new(), Vec::new());
-        let (numbering, said) = (&mut self.numbering, &mut self.ignored);
+        let (numbering, reported) = (&mut self.numbering, &mut self.ignored);
         let mut note = |ignored: Vec<(&'static str, String)>| {
-            let new = ignored.into_iter().filter(|(name, _)| said.insert(name));
+            let new = ignored.into_iter().filter(|(name, _)| reported.insert(name));
             notices.extend(new.map(|(_, text)| text));
         };
         let kind = self.list.as_ref().map_or(StreamKind::AtRest, |(_, kind, _)| *kind);
         match (chunk, &mut self.list) {
             (InputChunk::Argument(text), _) => entries.push(list::argument(&text, numbering)),
-            (InputChunk::Start(ListStart { name, pace, options, stop }), list) => {
-                *list = Some((Parser::of(name, &options, pace), pace, stop));
+            (InputChunk::Start(ListStart { name, kind, options, stop }), list) => {
+                *list = Some((Parser::of(name, &options, kind), kind, stop));
             }
             (InputChunk::Bytes(bytes), Some((parser, _, stop))) => {
                 let status = parser.feed(&bytes, numbering, |entry| entries.push(entry));
@@ -362,7 +362,7 @@ impl EntryParser {
             }
             (InputChunk::Bytes(_), None) => unreachable!("a list starts before its bytes"),
         }
-        EntryBatch { entries: self.of_own_shard(entries), kind, notices }
+        EntryBatch { entries: self.keep_own_shard(entries), kind, notices }
     }
 
     /// Returns the entry that option lines could still follow, because no more input is at hand.
@@ -371,10 +371,10 @@ impl EntryParser {
         if let Some((parser, ..)) = &mut self.list {
             parser.flush_pending(&mut self.numbering, |entry| entries.push(entry));
         }
-        self.of_own_shard(entries)
+        self.keep_own_shard(entries)
     }
 
-    fn of_own_shard(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+    fn keep_own_shard(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
         if let Some(shard) = self.shard {
             entries.retain(|entry| shard.holds(entry));
         }
@@ -387,23 +387,23 @@ impl EntryParser {
         matches!(self.list, Some((_, StreamKind::Live, _)))
     }
 
-    /// The first input that was not read to its end, because it is no list.
+    /// Takes the first input that was not read to its end, because it is not a list.
     pub(crate) fn take_unreadable(&mut self) -> Option<ReadError> {
         self.unreadable.take()
     }
 
-    /// Entries that were read so far, with those of other shards.
+    /// The number of entries that were read so far, including those of other shards.
     pub(crate) fn numbered(&self) -> u64 {
         self.numbering.given()
     }
 
-    /// Entries that were returned so far.
+    /// The number of entries that were returned so far.
     pub(crate) fn kept(&self) -> u64 {
         self.kept
     }
 }
 
-/// Keeps the reason of the entry that ended its list, which is the last one.
+/// Keeps the reason why a list ended early, which its last entry states.
 fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries: &[Entry]) {
     if status == ParserStatus::Enough
         && first.is_none()
@@ -414,7 +414,7 @@ fn note_unreadable(first: &mut Option<ReadError>, status: ParserStatus, entries:
     }
 }
 
-/// The name of a list, or a URL of the command line without its password.
+/// The name of a list, or the redacted URL of an argument.
 pub(crate) fn source_name(source: &Source) -> String {
     match source {
         Source::Stdin => "-".to_owned(),

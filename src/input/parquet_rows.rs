@@ -1,5 +1,5 @@
-//! Reads Parquet as the JSON lines of its rows, so that the columns mean what they mean in other tables. Only the columns
-//! that are needed are read, a row group after another, page by page.
+//! Reads the rows of Parquet as JSON lines, so that columns mean the same as in other tables. Only the columns that are needed
+//! are read, one row group after another, page by page.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,35 +18,35 @@ use crate::plan::{CarryChoice, ListFormat, ListOptions};
 /// How Parquet files begin.
 const MAGIC: [u8; 4] = *b"PAR1";
 
-/// Whether a file is to be read as Parquet: that was said, or it begins so.
+/// Whether a file is to be read as Parquet: an option says so, or it begins like Parquet.
 pub(super) fn is_parquet(file: &File, options: &ListOptions) -> bool {
     let mut start = [0; MAGIC.len()];
-    let mut begins_so = || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
+    let mut has_magic = || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
     match options.format {
         ListFormat::Parquet => true,
-        ListFormat::Auto => begins_so(),
+        ListFormat::Auto => has_magic(),
         _ => false,
     }
 }
 
-/// Rows that are decoded of each column at a time.
-const BATCH: usize = 256;
+/// Rows that are decoded at a time, of each column.
+const BATCH_ROWS: usize = 256;
 
 /// The rows of a file, as JSON lines.
 pub(super) struct ParquetRows {
     rows: RowIter<'static>,
     line: Vec<u8>,
     /// Bytes of the line that were read.
-    read: usize,
+    position: usize,
 }
 
 impl ParquetRows {
     /// Opens a file.
     ///
     /// # Errors
-    /// If it is no Parquet file, or lacks a column that is needed.
+    /// If it is not a Parquet file, or lacks a column that is needed.
     pub(super) fn open(file: File, options: &ListOptions) -> io::Result<Self> {
-        guarded(|| {
+        catch_panic(|| {
             let reader = SerializedFileReader::new(file)?;
             let schema = reader.metadata().file_metadata().schema();
             let names: Vec<Box<str>> =
@@ -54,17 +54,17 @@ impl ParquetRows {
             if let Some(missing) = missing_column(&names, options) {
                 return Err(ParquetError::General(missing));
             }
-            let needed = needed(schema, &names, options)?;
+            let needed = needed_columns(schema, &names, options)?;
             let rows = RowIter::from_file_into(Box::new(reader)).project(needed)?;
-            Ok(Self { rows: rows.with_batch_size(BATCH), line: Vec::new(), read: 0 })
+            Ok(Self { rows: rows.with_batch_size(BATCH_ROWS), line: Vec::new(), position: 0 })
         })
     }
 
     /// Makes the line of the next row. Returns whether there is one.
     fn next_line(&mut self) -> io::Result<bool> {
-        let Some(row) = guarded(|| self.rows.next().transpose())? else { return Ok(false) };
+        let Some(row) = catch_panic(|| self.rows.next().transpose())? else { return Ok(false) };
         self.line.clear();
-        self.read = 0;
+        self.position = 0;
         write_line(&row, &mut self.line)?;
         Ok(true)
     }
@@ -72,18 +72,18 @@ impl ParquetRows {
 
 impl Read for ParquetRows {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.line.len() && !self.next_line()? {
+        if self.position == self.line.len() && !self.next_line()? {
             return Ok(0);
         }
-        let length = buffer.len().min(self.line.len() - self.read);
-        buffer[..length].copy_from_slice(&self.line[self.read..self.read + length]);
-        self.read += length;
+        let length = buffer.len().min(self.line.len() - self.position);
+        buffer[..length].copy_from_slice(&self.line[self.position..self.position + length]);
+        self.position += length;
         Ok(length)
     }
 }
 
-/// The columns that are needed; `None` if that is all of them, or if they are known only by the first row.
-fn needed(
+/// The columns that are needed; `None` if all are, or if only the first row will tell.
+fn needed_columns(
     schema: &Type,
     names: &[Box<str>],
     options: &ListOptions,
@@ -120,8 +120,8 @@ fn write_line(row: &Row, line: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Does this with a file that may be damaged: the library gives up on some damage with a panic.
-fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
+/// Runs `work` on a file that may be damaged: the library panics on some damage.
+fn catch_panic<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
     let damaged = |reason: String| io::Error::other(format!("damaged Parquet file ({reason})"));
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),

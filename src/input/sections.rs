@@ -1,4 +1,4 @@
-//! Cuts a list into the texts of its entries, as they stand in the source.
+//! Splits a list into sections: the texts of its entries, as they are in the source.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -14,37 +14,37 @@ use crate::streams::stdin;
 /// Bytes per read.
 const CHUNK: usize = 64 * 1024;
 
-/// The longest text of one entry, with all that follows up to the next one, in bytes.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// The longest section that is read, in bytes.
+const MAX_SECTION_BYTES: usize = 64 * 1024 * 1024;
 
 /// The byte order mark of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A part of a list.
+/// The text of one entry of a list.
 #[derive(Debug)]
 pub(crate) struct ListSection<'a> {
-    /// The entry; `None`: what is before the first one, such as the header of a table.
+    /// The entry; `None` for the text before the first one, such as the header of a table.
     pub entry: Option<&'a Entry>,
     /// Its lines, and the comments and blank lines after it, without the end of the last line.
     pub text: &'a [u8],
 }
 
-/// A list whose entries are read with their texts.
+/// Reads the sections of a list.
 pub(crate) struct SectionReader {
     list: OpenList,
     parser: Parser,
     numbering: Numbering,
-    /// Bytes from the beginning of the section that is not complete.
+    /// The bytes of the incomplete section.
     text: Vec<u8>,
-    /// The place of the first of them in the list.
+    /// The offset of the first of them in the list.
     start: u64,
-    /// The entry that they begin with.
+    /// The entry of that section.
     entry: Option<Entry>,
-    /// Whether the rows are those of Parquet, as JSON lines.
+    /// Whether the list is Parquet, whose rows are read as JSON lines.
     is_parquet: bool,
 }
 
-/// Opens a list to be cut.
+/// Opens a list to read its sections.
 ///
 /// # Errors
 /// If it cannot be opened.
@@ -52,8 +52,8 @@ pub(crate) fn open_sections(
     source: &Source,
     options: &ListOptions,
 ) -> Result<SectionReader, OpenError> {
-    // Of Parquet, all columns are kept.
-    let all = Arc::new(ListOptions { carry: CarryChoice::All, ..options.clone() });
+    // The rows of Parquet keep all their columns.
+    let with_all_columns = Arc::new(ListOptions { carry: CarryChoice::All, ..options.clone() });
     let path = match source {
         Source::File(path) => path.as_path(),
         Source::Argument(text) => Path::new(text),
@@ -61,9 +61,9 @@ pub(crate) fn open_sections(
         Source::Stdin => Path::new("-"),
     };
     let input = match source {
-        // It is read at once, and to its end.
-        Source::Stdin => OpenList::input("-", stdin(), StreamKind::AtRest, &all),
-        _ => open_file(path, &all)?,
+        // Nobody waits for single entries: it is read to its end.
+        Source::Stdin => OpenList::input("-", stdin(), StreamKind::AtRest, &with_all_columns),
+        _ => open_file(path, &with_all_columns)?,
     };
     let OpenInput::List(list) = input else { unreachable!("a file is a list") };
     let is_parquet = list.options.format != options.format;
@@ -74,7 +74,7 @@ pub(crate) fn open_sections(
 }
 
 impl SectionReader {
-    /// Whether the rows are those of Parquet, and are JSON lines here.
+    /// Whether the list is Parquet, whose rows are read as JSON lines.
     pub(crate) fn is_parquet(&self) -> bool {
         self.is_parquet
     }
@@ -87,7 +87,7 @@ impl SectionReader {
     /// Reads the list to its end, and passes its sections to `take`, in their order.
     ///
     /// # Errors
-    /// The first error of `take`; or if the list cannot be read, or is none.
+    /// The first error of `take`; or if the list cannot be read, or is not a list.
     pub(crate) fn read<E: From<ReadError>>(
         &mut self,
         mut take: impl FnMut(ListSection<'_>, Option<FileCoding>) -> Result<(), E>,
@@ -98,7 +98,7 @@ impl SectionReader {
         loop {
             let length = self.fill(&mut chunk).map_err(|reason| self.error(reason))?;
             let bytes = &chunk[..length];
-            let bytes = bytes.strip_prefix(MARK).filter(|_| is_first).unwrap_or(bytes);
+            let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first).unwrap_or(bytes);
             is_first = false;
             let status = match length {
                 0 => self
@@ -111,7 +111,7 @@ impl SectionReader {
                 }
             };
             if status == ParserStatus::Enough {
-                return Err(self.no_list(entries.pop().map(|(entry, _)| entry)).into());
+                return Err(self.not_a_list(entries.pop().map(|(entry, _)| entry)).into());
             }
             let coding = self.coding();
             let mut used = 0;
@@ -132,14 +132,14 @@ impl SectionReader {
             }
             self.text.drain(..used);
             self.start += used as u64;
-            if self.text.len() > LONGEST {
-                let reason = format!("more than {} MiB without an entry", LONGEST >> 20);
+            if self.text.len() > MAX_SECTION_BYTES {
+                let reason = format!("more than {} MiB without an entry", MAX_SECTION_BYTES >> 20);
                 return Err(self.error(io::Error::other(reason)).into());
             }
         }
     }
 
-    /// The next bytes; none at the end.
+    /// Reads the next bytes, and returns their number; 0 at the end.
     fn fill(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.list.bytes.read(chunk) {
@@ -153,7 +153,7 @@ impl SectionReader {
         ReadError { name: Arc::clone(&self.list.name), reason }
     }
 
-    fn no_list(&self, entry: Option<Entry>) -> ReadError {
+    fn not_a_list(&self, entry: Option<Entry>) -> ReadError {
         let message = match entry {
             Some(Entry::Invalid(line)) => line.message,
             _ => "not a list of URLs".to_owned(),
@@ -162,7 +162,7 @@ impl SectionReader {
     }
 }
 
-/// A text without blank lines at its beginning and the ends of lines at its end.
+/// A text without the ends of lines at its beginning and end.
 fn trimmed(text: &[u8]) -> &[u8] {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let start = text.iter().position(|byte| !is_end(byte)).unwrap_or(text.len());

@@ -8,7 +8,7 @@ use crate::plan::{CarryChoice, ListOptions};
 const URL_NAMES: [&str; 5] = ["url", "link", "href", "address", "uri"];
 
 /// The most columns that a message lists.
-const MOST_LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// The columns of a table, found once for all rows.
 #[derive(Debug)]
@@ -17,35 +17,35 @@ pub(super) struct Columns {
     pub names: Vec<Box<str>>,
     /// The column of URLs.
     pub url: usize,
-    /// The column with what the list calls a URL.
+    /// The column with the ids of URLs.
     pub id: Option<usize>,
     /// The column with the names of files.
     pub out: Option<usize>,
     /// The column with checksums.
     pub checksum: Option<usize>,
-    /// The algorithm that the name of that column says.
+    /// The algorithm that the name of that column states.
     pub algorithm: Option<Algorithm>,
     /// The columns that are carried, in the order in which they were asked for.
     pub carried: Vec<usize>,
-    /// Whether columns are carried that are not known yet.
+    /// Whether columns that only later rows have are carried too.
     pub carries_all: bool,
 }
 
-/// What is known of the columns of a table when they are found.
+/// What is known about the columns of a table before their meaning is.
 pub(super) struct TableHead<'a> {
     /// Their names; without a header, their numbers.
     pub names: Vec<Box<str>>,
-    /// The texts of the first row; `None` is no text.
+    /// The cells of the first row; `None` for one that is not a text.
     pub first: &'a [Option<&'a str>],
     /// Whether rows may have further columns.
     pub is_open: bool,
 }
 
 impl TableHead<'_> {
-    /// Finds the columns of these options.
+    /// Finds the columns that these options need.
     ///
     /// # Errors
-    /// What is missing, with the columns that there are.
+    /// A message about what is missing, with the names of the columns.
     pub(super) fn columns(self, options: &ListOptions) -> Result<Columns, String> {
         let mut names = self.names;
         let url = match &options.url_column {
@@ -75,9 +75,13 @@ impl TableHead<'_> {
 /// The column of this name, or of this number.
 fn find(names: &[Box<str>], option: &str, name: &str) -> Result<usize, String> {
     let named = names.iter().position(|known| **known == *name);
-    let by_number = || number(name).filter(|number| *number <= names.len());
+    let by_number = || column_number(name).filter(|number| *number <= names.len());
     named.or_else(|| by_number().map(|number| number - 1)).ok_or_else(|| {
-        format!("{option}: no column '{}'; the columns are {}", shown(name), listed(names))
+        format!(
+            "{option}: no column '{}'; the columns are {}",
+            display_name(name),
+            list_columns(names)
+        )
     })
 }
 
@@ -87,19 +91,19 @@ pub(crate) fn position_of_column(names: &[Box<str>], name: &str) -> Option<usize
     find(names, "", name).ok()
 }
 
-/// What is said if a column of these options does not exist; `None` if all do.
+/// A message about a column of these options that does not exist; `None` if all do.
 #[cfg(feature = "parquet")]
 pub(crate) fn missing_column(names: &[Box<str>], options: &ListOptions) -> Option<String> {
     options.columns().find_map(|(option, name)| find(names, option, name).err())
 }
 
-/// The column that is called like one of URLs.
+/// The column of URLs, by its name.
 #[cfg(feature = "parquet")]
 pub(crate) fn url_column_by_name(names: &[Box<str>]) -> Option<usize> {
     url_column(names, &[]).ok()
 }
 
-/// The same where the rows of a table need not have the same columns: one that is not there is added.
+/// The column of this name or number. If later rows may have further columns (`is_open`), a missing one is added.
 fn find_or_add(
     names: &mut Vec<Box<str>>,
     is_open: bool,
@@ -107,7 +111,7 @@ fn find_or_add(
     name: &str,
 ) -> Result<usize, String> {
     match find(names, option, name) {
-        Err(_) if is_open && number(name).is_none() => {
+        Err(_) if is_open && column_number(name).is_none() => {
             names.push(name.into());
             Ok(names.len() - 1)
         }
@@ -115,12 +119,12 @@ fn find_or_add(
     }
 }
 
-/// The number of a column, from 1.
-pub(super) fn number(name: &str) -> Option<usize> {
+/// Parses the number of a column, from 1.
+pub(super) fn column_number(name: &str) -> Option<usize> {
     name.parse().ok().filter(|number| *number > 0)
 }
 
-/// The column that is called like one of URLs, else the only one whose first text is a URL.
+/// The column of URLs: by its name, else the only one with a URL in the first row.
 fn url_column(names: &[Box<str>], first: &[Option<&str>]) -> Result<usize, String> {
     let named = |wanted: &&str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
     if let Some(column) = URL_NAMES.iter().find_map(named) {
@@ -134,26 +138,26 @@ fn url_column(names: &[Box<str>], first: &[Option<&str>]) -> Result<usize, Strin
         (Some(_), Some(_)) => "several columns have URLs",
         (None, _) => "no column has URLs in the first row",
     };
-    let columns = listed(names);
+    let columns = list_columns(names);
     Err(format!("{problem}; name one with --url-column; the columns are {columns}"))
 }
 
 /// The columns, for a message.
-fn listed(names: &[Box<str>]) -> String {
-    let mut text = names.iter().take(MOST_LISTED).map(|name| shown(name)).collect::<Vec<_>>();
-    if names.len() > MOST_LISTED {
-        text.push(format!("and {} more", names.len() - MOST_LISTED));
+fn list_columns(names: &[Box<str>]) -> String {
+    let mut text = names.iter().take(MAX_LISTED).map(|name| display_name(name)).collect::<Vec<_>>();
+    if names.len() > MAX_LISTED {
+        text.push(format!("and {} more", names.len() - MAX_LISTED));
     }
     text.join(", ")
 }
 
 /// The name of a column, for a message.
-pub(super) fn shown(name: &str) -> String {
+pub(super) fn display_name(name: &str) -> String {
     crate::redaction::redacted_line(name)
 }
 
-/// Names for all columns: one without a name gets its number, one that repeats another gets a number behind it.
-pub(super) fn distinct(names: impl IntoIterator<Item = String>) -> Vec<Box<str>> {
+/// Distinct names for all columns: an empty name becomes `columnN`, a repeated one gets a number appended.
+pub(super) fn distinct_names(names: impl IntoIterator<Item = String>) -> Vec<Box<str>> {
     let mut seen = std::collections::HashSet::new();
     let mut named = Vec::new();
     for (column, name) in names.into_iter().enumerate() {
@@ -173,7 +177,7 @@ mod tests {
 
     fn columns(names: &[&str], first: &[&str], options: &ListOptions) -> Result<Columns, String> {
         let first: Vec<_> = first.iter().copied().map(Some).collect();
-        let names = distinct(names.iter().map(|name| (*name).to_owned()));
+        let names = distinct_names(names.iter().map(|name| (*name).to_owned()));
         TableHead { names, first: &first, is_open: false }.columns(options)
     }
 

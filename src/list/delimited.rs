@@ -7,17 +7,17 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use memchr::{memchr_iter, memchr2_iter};
 
 use super::Numbering;
-use super::columns::{Columns, TableHead, distinct, number};
+use super::columns::{Columns, TableHead, column_number, distinct_names};
 use super::format::delimiter_line;
 use super::other_formats::{names_urls, position_of_url};
 use super::pending::PendingTarget;
-use super::rows::{CellValue, MOST_ROW, RowPlace};
+use super::rows::{CellValue, MAX_ROW_BYTES, RowPlace};
 use super::urls::names_a_host;
 use crate::model::Entry;
 use crate::plan::ListOptions;
 
 /// The most columns of a table.
-const MOST_COLUMNS: usize = 16 * 1024;
+const MAX_COLUMNS: usize = 16 * 1024;
 
 /// Reads a source of comma-separated values.
 #[derive(Debug)]
@@ -27,30 +27,32 @@ pub(super) struct CsvReader {
     delimiter: char,
     core: Reader,
     row: PartialRow,
-    /// The line of the byte that is read next.
+    /// The line number of the next byte.
     line: u64,
-    /// Rows so far.
+    /// The number of rows so far, including the header.
     rows: u64,
-    /// The byte of the source at which the row begins, and the one that is read next.
+    /// The bytes of the source from the beginning of the current row to the next byte to read.
     at: Range<u64>,
     state: TableState,
 }
 
-/// How much is known of the columns.
+/// How much is known about the columns.
 #[derive(Debug)]
 enum TableState {
     /// Nothing.
     Start,
-    /// Their names. The first row may say which has the URLs.
+    /// Their names. The first row may show which column has the URLs.
     Named(Vec<Box<str>>),
-    /// All.
+    /// Everything.
     Known(Columns),
 }
 
 /// The row that is being read.
 #[derive(Debug)]
 struct PartialRow {
+    /// The cells, one after another, without delimiters and quotes around them.
     text: Vec<u8>,
+    /// Where each cell ends in `text`.
     ends: Vec<usize>,
     /// Bytes of `text` that are used.
     length: usize,
@@ -58,9 +60,9 @@ struct PartialRow {
     cells: usize,
     /// The last byte of the source that was read.
     last: u8,
-    /// Quotes in the bytes of the row, even if all of them are closed.
+    /// The number of quotes in the bytes of the row; it is even if all are closed.
     quotes: usize,
-    /// The line of its beginning, if it is too long to be kept.
+    /// The line at which the row begins, if the row is too long to be kept.
     too_long: Option<u64>,
 }
 
@@ -88,16 +90,16 @@ impl PartialRow {
         (0..self.cells).filter_map(|column| self.cell(column))
     }
 
-    /// The ends of lines in its cells.
-    fn inner_ends(&self) -> u64 {
-        line_ends(&self.text[..self.length], 0)
+    /// The number of line ends within its cells.
+    fn inner_line_ends(&self) -> u64 {
+        count_line_ends(&self.text[..self.length], 0)
     }
 
-    /// Makes room for more, or gives the row up. `line` is the one that the reader is on.
+    /// Makes room for more, or gives up on the row. `line` is the current line of the reader.
     fn grow(&mut self, result: &ReadRecordResult, line: u64) {
         let has_room = match result {
-            ReadRecordResult::OutputFull => self.text.len() < MOST_ROW,
-            _ => self.ends.len() < MOST_COLUMNS,
+            ReadRecordResult::OutputFull => self.text.len() < MAX_ROW_BYTES,
+            _ => self.ends.len() < MAX_COLUMNS,
         };
         match (self.too_long, result) {
             (None, ReadRecordResult::OutputFull) if has_room => {
@@ -105,7 +107,7 @@ impl PartialRow {
             }
             (None, _) if has_room => self.ends.resize(2 * self.ends.len(), 0),
             (too_long, _) => {
-                self.too_long = too_long.or_else(|| Some(line - self.inner_ends()));
+                self.too_long = too_long.or_else(|| Some(line - self.inner_line_ends()));
                 (self.length, self.cells) = (0, 0);
             }
         }
@@ -113,7 +115,7 @@ impl PartialRow {
 
     fn clear(&mut self) {
         (self.length, self.cells, self.quotes, self.too_long) = (0, 0, 0, None);
-        // One long row does not keep its memory.
+        // The memory of one long row is not kept.
         if self.text.len() > 64 * 1024 {
             self.text = vec![0; 1024];
         }
@@ -128,7 +130,7 @@ impl CsvReader {
         Self { source, options, delimiter, core, row, line: 1, rows: 0, at: 0..0, state }
     }
 
-    /// Takes the next bytes. Breaks if the source is no table of URLs.
+    /// Takes the next bytes. Breaks if the source is not a table of URLs.
     pub(super) fn feed(
         &mut self,
         chunk: &[u8],
@@ -142,15 +144,15 @@ impl CsvReader {
         ControlFlow::Continue(())
     }
 
-    /// Hands out the last row, if it has no end. Breaks if the source is no table, or ends within quotes.
+    /// Hands out the last row, if it has no end. Breaks if the source is not a table, or ends within quotes.
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
-        // A row that has no end here: the quote that is open has swallowed the rows after it.
+        // An open quote has swallowed the rows after it.
         let row = &self.row;
-        let lines = row.inner_ends();
+        let lines = row.inner_line_ends();
         if row.quotes % 2 == 1 && (lines > 0 || row.too_long.is_some()) {
             let line = row.too_long.unwrap_or(self.line - lines);
             let fault = "a quote is not closed; the rows after it are not read".to_owned();
@@ -161,8 +163,8 @@ impl CsvReader {
         ControlFlow::Continue(())
     }
 
-    /// Reads up to the end of a row. Returns the number of bytes that it took; at the end of the source, whether there
-    /// was a row.
+    /// Reads up to the end of a row. Returns the number of bytes that it took; at the end of the source (no bytes), 0 if
+    /// there was no further row.
     fn read(
         &mut self,
         bytes: &[u8],
@@ -176,7 +178,7 @@ impl CsvReader {
         row.length += length;
         row.cells += cells;
         row.quotes += memchr_iter(b'"', &bytes[..taken]).count();
-        self.line += line_ends(&bytes[..taken], row.last);
+        self.line += count_line_ends(&bytes[..taken], row.last);
         row.last = bytes[..taken].last().copied().unwrap_or(row.last);
         match result {
             ReadRecordResult::InputEmpty | ReadRecordResult::End => {}
@@ -206,24 +208,24 @@ impl CsvReader {
             draft.at(at).hand_out(numbering.give(), &source, out);
         };
         let own_end = u64::from(matches!(row.last, b'\n' | b'\r'));
-        let line = row.too_long.unwrap_or(self.line - row.inner_ends() - own_end);
+        let line = row.too_long.unwrap_or(self.line - row.inner_line_ends() - own_end);
         let place = RowPlace { line, row: self.rows };
         if row.too_long.is_some() {
             hand_out(place.fault(&source, "exceeds 1 MiB; is a quote left open?"), numbering);
             return ControlFlow::Continue(());
         }
-        // A row of nothing but empty cells is what is left of a table below its last row.
+        // Spreadsheets leave rows of empty cells below the last row.
         if row.length == 0 {
             return ControlFlow::Continue(());
         }
         if let TableState::Known(columns) = &self.state {
-            hand_out(entry(row, columns, place, self.delimiter), numbering);
+            hand_out(row_entry(row, columns, place, self.delimiter), numbering);
             return ControlFlow::Continue(());
         }
         match self.begin(place) {
             Ok(None) => ControlFlow::Continue(()),
             Ok(Some(columns)) => {
-                hand_out(entry(&self.row, &columns, place, self.delimiter), numbering);
+                hand_out(row_entry(&self.row, &columns, place, self.delimiter), numbering);
                 self.state = TableState::Known(columns);
                 ControlFlow::Continue(())
             }
@@ -231,7 +233,8 @@ impl CsvReader {
         }
     }
 
-    /// Takes the header, or the first row: returns the columns if the row is one.
+    /// Takes a row while the columns are not known: a comment, the header, or the first row. Returns the columns if the row has
+    /// data.
     fn begin(&mut self, place: RowPlace) -> Result<Option<Columns>, String> {
         let row = &self.row;
         let cells: Result<Vec<_>, _> = row.cells().map(str::from_utf8).collect();
@@ -252,8 +255,8 @@ impl CsvReader {
         if !is_header(&cells, &self.options) {
             return columns((1..=cells.len()).map(|number| number.to_string().into()).collect());
         }
-        let names = distinct(cells.iter().map(|name| name.trim().to_owned()));
-        // What can be found now is found now, so that also an empty table is one.
+        let names = distinct_names(cells.iter().map(|name| name.trim().to_owned()));
+        // If the header alone shows the columns, no first row is needed.
         let head = TableHead { names: names.clone(), first: &[], is_open: false };
         self.state = match head.columns(&self.options) {
             Ok(columns) => TableState::Known(columns),
@@ -262,7 +265,7 @@ impl CsvReader {
         Ok(None)
     }
 
-    /// Whether a row is the line `sep=;`, which the delimiter cuts in two if it is the one that is named.
+    /// Whether a row is a line such as `sep=;`, which is cut in two if it names the delimiter in use.
     fn names_delimiter(&self, cells: &[&str]) -> bool {
         match cells {
             [line] => delimiter_line(line).is_some(),
@@ -271,7 +274,7 @@ impl CsvReader {
         }
     }
 
-    /// The source is no table of URLs: one entry says why.
+    /// Hands out the one entry of a source that is not a table of URLs, which says why.
     fn refuse(
         &self,
         line: u64,
@@ -285,15 +288,20 @@ impl CsvReader {
     }
 }
 
-/// The ends of lines in these bytes, `last` being the byte before them: LF, CR LF, or CR.
-fn line_ends(bytes: &[u8], last: u8) -> u64 {
+/// The number of line ends in these bytes: LF, CR LF, or CR. `last` is the byte before them.
+fn count_line_ends(bytes: &[u8], last: u8) -> u64 {
     let before = |at: usize| if at == 0 { last } else { bytes[at - 1] };
     let is_end = |at: &usize| bytes[*at] == b'\r' || before(*at) != b'\r';
     memchr2_iter(b'\n', b'\r', bytes).filter(is_end).count() as u64
 }
 
-/// The entry of a row of these columns.
-fn entry(row: &PartialRow, columns: &Columns, place: RowPlace, delimiter: char) -> PendingTarget {
+/// The entry of a row in a table with these columns.
+fn row_entry(
+    row: &PartialRow,
+    columns: &Columns,
+    place: RowPlace,
+    delimiter: char,
+) -> PendingTarget {
     let (cells, expected) = (row.cells, columns.names.len());
     if cells > expected {
         let first = row.cell(columns.url).map(String::from_utf8_lossy).unwrap_or_default();
@@ -306,9 +314,9 @@ fn entry(row: &PartialRow, columns: &Columns, place: RowPlace, delimiter: char) 
     columns.entry(place, |column| row.cell(column).map_or(CellValue::Missing, CellValue::Text), &[])
 }
 
-/// Whether the first row names the columns: an option does by name, or no cell is meant as a URL.
+/// Whether the first row is a header: an option names a column, or no cell looks like a URL.
 fn is_header(cells: &[&str], options: &ListOptions) -> bool {
-    if options.columns().any(|(_, name)| number(name).is_none()) {
+    if options.columns().any(|(_, name)| column_number(name).is_none()) {
         return true;
     }
     let is_data = |cell: &str| {
@@ -317,7 +325,7 @@ fn is_header(cells: &[&str], options: &ListOptions) -> bool {
             || cell.contains("://")
             || names_a_host(cell) && cell.contains('.') && !names_urls(cell)
     };
-    let url = options.url_column.as_deref().and_then(number);
+    let url = options.url_column.as_deref().and_then(column_number);
     match url.and_then(|number| cells.get(number - 1)) {
         Some(cell) => !is_data(cell),
         None => !cells.iter().any(|cell| is_data(cell)),

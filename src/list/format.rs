@@ -2,22 +2,22 @@
 
 use super::line_kind::{self, without_mark};
 use super::lines::{LineLength, TextLine};
-use super::other_formats::{file_argument, header, key_of_url, position_of_url};
+use super::other_formats::{file_argument, header_delimiter, key_of_url, position_of_url};
 use crate::plan::{ListFormat, ListOptions};
 use crate::text::shell_word;
 
-/// Bytes of the beginning of a source that are looked at.
-const LOOKED_AT: usize = 64 * 1024;
+/// Bytes at the beginning of a source that are kept to decide its format.
+const MAX_FIRST_BYTES: usize = 64 * 1024;
 
-/// What separates the columns of CSV, if no delimiter is given, the most likely first.
+/// The delimiters of CSV that are recognized, the most likely first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// How the bytes of a source come.
+/// Whether a source may still be written while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamKind {
-    /// They are all there.
+    /// All its bytes are there.
     AtRest,
-    /// They may still be written.
+    /// More bytes may be written to it.
     Live,
 }
 
@@ -26,13 +26,13 @@ pub enum StreamKind {
 pub(super) enum SourceFormat {
     /// One URL a line.
     Text,
-    /// Columns behind this delimiter.
+    /// Columns with this delimiter between them.
     Csv(u8),
     /// One JSON value a line.
     Jsonl,
-    /// Apache Parquet, which is no text.
+    /// Apache Parquet, a binary format.
     Parquet,
-    /// It is no list, for this reason.
+    /// It is not a list, for this reason.
     NoList(String),
 }
 
@@ -47,11 +47,11 @@ pub(super) enum FormatRule {
     NamedCsv(Option<u8>),
     /// It is JSON lines.
     Jsonl,
-    /// It is a table.
+    /// Options for columns were given: it is a table, unless its first line is a URL.
     AnyTable,
     /// It may be anything.
     Unknown,
-    /// It is Parquet, which cannot be read from here.
+    /// It is Parquet, which cannot be read from a stream.
     Parquet,
 }
 
@@ -76,7 +76,7 @@ impl FormatRule {
         }
     }
 
-    /// The format by a line that is not blank, without blanks at its ends; `None` if it says nothing.
+    /// The format by a trimmed line that is not empty; `None` if the line does not decide it.
     fn by_line(self, line: &str) -> Option<SourceFormat> {
         let has_one_cell = cells_of(line) == 1;
         let is_comment = line.starts_with('#') && has_one_cell;
@@ -98,7 +98,7 @@ impl FormatRule {
             Self::AnyTable if line.starts_with(['{', '[']) => SourceFormat::Jsonl,
             Self::AnyTable => SourceFormat::Csv(delimiter_of(line)),
             Self::Unknown if is_object_with_url(line) => SourceFormat::Jsonl,
-            Self::Unknown => match header(line) {
+            Self::Unknown => match header_delimiter(line) {
                 Some(delimiter) => SourceFormat::Csv(delimiter as u8),
                 None => SourceFormat::Text,
             },
@@ -107,8 +107,8 @@ impl FormatRule {
         })
     }
 
-    /// The format where no line says anything.
-    fn by_nothing(self) -> SourceFormat {
+    /// The format if no line decides it.
+    fn default_format(self) -> SourceFormat {
         match self {
             Self::Csv(Some(delimiter)) => SourceFormat::Csv(delimiter),
             Self::Csv(None) => SourceFormat::Csv(b','),
@@ -119,7 +119,7 @@ impl FormatRule {
     }
 }
 
-/// How the name of a source ends, in lower case, without the dot and without what says that it is compressed.
+/// The extension of the name of a source, in lower case, without the dot. That of a compressed file is skipped.
 fn extension(source: &str) -> String {
     let is_url = source.contains("://");
     let path = source.split(['?', '#']).next().filter(|_| is_url).unwrap_or(source);
@@ -129,12 +129,17 @@ fn extension(source: &str) -> String {
     name.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_owned())
 }
 
-/// The number of cells of a line, at the delimiter that makes the most of them.
+/// The number of cells of a line, for the delimiter that yields the most.
 fn cells_of(line: &str) -> usize {
-    DELIMITERS.into_iter().map(|delimiter| count(line, delimiter)).max().unwrap_or_default() + 1
+    DELIMITERS
+        .into_iter()
+        .map(|delimiter| count_unquoted(line, delimiter))
+        .max()
+        .unwrap_or_default()
+        + 1
 }
 
-/// The delimiter that a line names as spreadsheets do: `sep=;`. A TAB may be missing at its end, as a blank.
+/// The delimiter that a line names as spreadsheets do: `sep=;`. A TAB at its end may have been trimmed.
 pub(super) fn delimiter_line(line: &str) -> Option<u8> {
     match line.trim_matches('"').as_bytes() {
         [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', delimiter @ ..] => match delimiter {
@@ -146,15 +151,15 @@ pub(super) fn delimiter_line(line: &str) -> Option<u8> {
     }
 }
 
-/// The delimiter of a line: the one that makes the most cells of it.
+/// The most likely delimiter of a line: the one that yields the most cells.
 fn delimiter_of(line: &str) -> u8 {
     let most = cells_of(line) - 1;
-    let fits = |delimiter: &u8| count(line, *delimiter) == most;
+    let fits = |delimiter: &u8| count_unquoted(line, *delimiter) == most;
     DELIMITERS.into_iter().find(fits).unwrap_or(b',')
 }
 
-/// How often a delimiter stands outside quotes.
-fn count(line: &str, delimiter: u8) -> usize {
+/// The number of delimiters outside quotes.
+fn count_unquoted(line: &str, delimiter: u8) -> usize {
     let mut is_quoted = false;
     let separates = |byte: &u8| {
         is_quoted ^= *byte == b'"';
@@ -191,18 +196,18 @@ impl FirstLines {
     pub(super) fn add(&mut self, chunk: &[u8]) -> Option<SourceFormat> {
         self.bytes.extend_from_slice(chunk);
         self.decide().or_else(|| {
-            let is_full = self.bytes.len() >= LOOKED_AT;
+            let is_full = self.bytes.len() >= MAX_FIRST_BYTES;
             is_full.then(|| self.decide_at_the_end())
         })
     }
 
-    /// The format by all that is there.
+    /// The format by all bytes, once the source has no more.
     pub(super) fn decide_at_the_end(&mut self) -> SourceFormat {
         let decided = self.decide();
         decided.unwrap_or_else(|| {
             let rest = &self.bytes[self.seen..];
             let rest = rest.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-            self.by_line(rest).unwrap_or_else(|| self.rule.by_nothing())
+            self.by_line(rest).unwrap_or_else(|| self.rule.default_format())
         })
     }
 
@@ -232,7 +237,7 @@ impl FirstLines {
         let number = if self.seen == 0 { 1 } else { 2 };
         let line = TextLine { number, offset: 0, bytes: line, extent: LineLength::Whole };
         if let Some(reason) = line_kind::why_not_a_list(&line) {
-            // The reader of text says it with the line, and of which program's files.
+            // The reader of text reports it with its line and, for files of other programs, the program.
             return Some(match self.rule {
                 FormatRule::Unknown | FormatRule::NamedCsv(_) => SourceFormat::Text,
                 _ => SourceFormat::NoList(reason),
@@ -244,8 +249,8 @@ impl FirstLines {
     }
 }
 
-/// The reason of a source that is Parquet, with the command that makes CSV of it.
-pub(super) fn parquet(source: &str) -> String {
+/// Why a source that is Parquet is not read, with a command that converts it to CSV.
+pub(super) fn why_not_parquet(source: &str) -> String {
     let reason = match cfg!(feature = "parquet") {
         true => "is read from a file only",
         false => "needs a fetch that was built with --features parquet",
@@ -256,8 +261,8 @@ pub(super) fn parquet(source: &str) -> String {
     format!("Parquet {reason}; use: duckdb -csv -c {query} | fetch --input-format csv -")
 }
 
-/// The reason of a source that is another kind of JSON, with the command that makes JSON lines of it.
-pub(super) fn other_json(what: &str, filter: &str, source: &str) -> String {
+/// Why a source that is another kind of JSON is not read, with a command that converts it to JSON lines.
+pub(super) fn why_not_other_json(what: &str, filter: &str, source: &str) -> String {
     format!(
         "{what}, expected one JSON string or object per line; use: jq -c '{filter}'{} | fetch \
          --input-format jsonl -",

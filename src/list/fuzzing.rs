@@ -9,8 +9,8 @@ use super::options::{LineOptions, SEPARATORS};
 use super::{Numbering, Parser, argument};
 use crate::model::{Entry, EntryOptions, InvalidLine, Target};
 
-/// A list, behind a byte that says how it is cut into chunks: the entries are the same however that is, and each can be
-/// sent to a child process. The text is read as an argument, too.
+/// A list, after a byte that says how it is cut into chunks: the entries do not depend on that, and each can be sent to a
+/// child process. The text is read as an argument, too.
 pub fn list(data: &[u8]) {
     let Some((cut, text)) = data.split_first() else { return };
     let entries = read([text]);
@@ -22,8 +22,8 @@ pub fn list(data: &[u8]) {
     }
 }
 
-/// The lines of the options of one URL, below each other: a line adds an option or changes nothing, and what it says of
-/// a header field does not have its value.
+/// The option lines of one URL: a line adds an option or changes nothing, and the message about a header field does not
+/// contain its value.
 pub fn list_options(data: &[u8]) {
     const SECRET: &str = "hunter2";
     let text = String::from_utf8_lossy(data).replace(SECRET, "");
@@ -41,7 +41,7 @@ pub fn list_options(data: &[u8]) {
         }
     }
     check_options(&all.finish(&Url::parse("http://a.test/b").expect("a URL")));
-    // A line that is no option is an entry, or a comment.
+    // A line that is not an option is an entry or a comment.
     let line = text.replace(['\n', '\r', '\0'], " ");
     let list = format!("http://a.test/\n {line}");
     let entries = read([list.as_bytes()]).len();
@@ -60,7 +60,7 @@ pub(crate) fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Entry>
     entries
 }
 
-/// Where there is a pause after each chunk, there may be other entries: an option may come too late.
+/// With a pause after each chunk, the entries may be others: an option may arrive too late.
 fn entries_of_a_slow_source(text: &[u8], length: usize) {
     let (mut entries, mut numbering) = (Vec::new(), Numbering::default());
     let mut parser = Parser::new(Arc::from("-"));

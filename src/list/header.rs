@@ -20,9 +20,9 @@ const FRAMING: [HeaderName; 8] = [
 const SECRET: [HeaderName; 3] =
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
-/// The maximum number of header fields for all requests, and for one host. No server accepts as many; and together with
+/// The maximum number of header fields for all requests, and for one host. No server accepts that many; and together with
 /// those of a URL, whose options have at most 64 KiB, they are within the limit of the HTTP library.
-pub(crate) const MOST_FIELDS: usize = 8000;
+pub(crate) const MAX_FIELDS: usize = 8000;
 
 /// Parses a request header field, `Name: value`, or `Name;` for one with an empty value, as curl does.
 ///
@@ -31,15 +31,15 @@ pub(crate) const MOST_FIELDS: usize = 8000;
 pub(crate) fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = split(text)?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| invalid_name(name))?;
-    ensure_it_can_be_set_by_hand(&name)?;
+    ensure_may_be_set(&name)?;
     let mut value = HeaderValue::from_bytes(value.as_bytes())
         .map_err(|_| format!("the value of {name} contains a control character"))?;
     value.set_sensitive(SECRET.contains(&name));
     Ok((name, value))
 }
 
-/// The message about a name. What looks like none may be the value that a `:` is missing before, and so may all behind a
-/// first word.
+/// The message about an invalid name. If a `:` is missing, the value may be in it: text with other characters than names is
+/// left out, and so is all that follows the first word.
 fn invalid_name(name: &str) -> String {
     let is_shown =
         name.chars().all(|character| character.is_alphanumeric() || " -_".contains(character));
@@ -64,7 +64,7 @@ fn split(text: &str) -> Result<(&str, &str), String> {
     }
 }
 
-fn ensure_it_can_be_set_by_hand(name: &HeaderName) -> Result<(), String> {
+fn ensure_may_be_set(name: &HeaderName) -> Result<(), String> {
     if name == header::HOST {
         return Err("Host cannot be overridden; use --connect-to or --resolve".to_owned());
     }

@@ -9,16 +9,16 @@ use serde_json::value::RawValue;
 
 use super::Numbering;
 use super::columns::{Columns, TableHead};
-use super::format::other_json;
+use super::format::why_not_other_json;
 use super::line_kind::without_mark;
 use super::lines::{LineLength, Lines, TextLine};
 use super::pending::PendingTarget;
-use super::rows::{CellValue, MOST_ROW, RowPlace};
+use super::rows::{CellValue, MAX_ROW_BYTES, RowPlace};
 use crate::model::Entry;
 use crate::plan::ListOptions;
 
 /// The most keys of an object.
-const MOST_KEYS: usize = 4096;
+const MAX_KEYS: usize = 4096;
 
 /// Reads a source of JSON lines.
 #[derive(Debug)]
@@ -27,11 +27,12 @@ pub(super) struct JsonlReader {
     rows: JsonRows,
 }
 
+/// Turns lines into entries.
 #[derive(Debug)]
 struct JsonRows {
     source: Arc<str>,
     options: Arc<ListOptions>,
-    /// The columns, by the first object.
+    /// The columns, as the first object shows them.
     columns: Option<Columns>,
     /// Whether there has been a row.
     has_begun: bool,
@@ -41,10 +42,10 @@ impl JsonlReader {
     /// A reader of the source of this name.
     pub(super) fn new(source: Arc<str>, options: Arc<ListOptions>) -> Self {
         let rows = JsonRows { source, options, columns: None, has_begun: false };
-        Self { lines: Lines::with_longest(MOST_ROW), rows }
+        Self { lines: Lines::with_max_length(MAX_ROW_BYTES), rows }
     }
 
-    /// Takes the next bytes. Breaks if the source is no list.
+    /// Takes the next bytes. Breaks if the source is not a list.
     pub(super) fn feed(
         &mut self,
         chunk: &[u8],
@@ -55,7 +56,7 @@ impl JsonlReader {
         self.lines.feed(chunk, &mut |line| rows.take(&line, numbering, out))
     }
 
-    /// Hands out the last row, if it has no end. Breaks if the source is no list.
+    /// Hands out the last row, if it has no end. Breaks if the source is not a list.
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
@@ -93,7 +94,7 @@ impl JsonRows {
     /// The entry of a line.
     ///
     /// # Errors
-    /// Why the source is no list, if this is its first line.
+    /// Why the source is not a list of URLs, by its first line or object.
     fn row(
         &mut self,
         bytes: &[u8],
@@ -111,28 +112,31 @@ impl JsonRows {
         match text.as_bytes()[0] {
             b'"' => match serde_json::from_str::<String>(text) {
                 Ok(url) => Ok(PendingTarget::of_text_row(place, &url)),
-                Err(error) => fault(&reason(&error)),
+                Err(error) => fault(&explain_error(&error)),
             },
-            b'[' if is_first => Err(other_json("a JSON array", ".[]", &self.source)),
+            b'[' if is_first => Err(why_not_other_json("a JSON array", ".[]", &self.source)),
             b'{' => match self.object(text, place) {
                 Ok(draft) => draft,
                 Err(error) if is_first && error.is_eof() => {
-                    Err(other_json("JSON over several lines", ".", &self.source))
+                    Err(why_not_other_json("JSON over several lines", ".", &self.source))
                 }
-                Err(error) => fault(&reason(&error)),
+                Err(error) => fault(&explain_error(&error)),
             },
             _ => fault("expected a JSON string or object"),
         }
     }
 
     /// The entry of an object.
+    ///
+    /// # Errors
+    /// The outer error is about the JSON; the inner one says which column is missing.
     fn object(
         &mut self,
         text: &str,
         place: RowPlace,
     ) -> Result<Result<PendingTarget, String>, serde_json::Error> {
         if self.columns.is_none() {
-            let object: JsonObject<'_> = read(text, ObjectVisitor { columns: None })?;
+            let object: JsonObject<'_> = parse_object(text, ObjectVisitor { columns: None })?;
             let texts: Vec<_> = object.further.iter().map(|(_, value)| text_of(value)).collect();
             let first: Vec<_> = texts.iter().map(Option::as_deref).collect();
             let names = object.further.iter().map(|(name, _)| name.as_ref().into()).collect();
@@ -143,26 +147,26 @@ impl JsonRows {
             }
         }
         let columns = self.columns.as_ref().expect("it was just set");
-        let object = read(text, ObjectVisitor { columns: Some(columns) })?;
+        let object = parse_object(text, ObjectVisitor { columns: Some(columns) })?;
         let cell =
             |column: usize| object.values[column].map_or(CellValue::Missing, CellValue::Json);
         Ok(Ok(columns.entry(place, cell, &object.further)))
     }
 }
 
-/// What is wrong with a line, without the line's number, which is always 1.
-fn reason(error: &serde_json::Error) -> String {
+/// What is wrong with the JSON of a line. The number of the line is left out, as the parser always reports 1.
+fn explain_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.replace(" at line 1 column ", " at byte ");
     format!("invalid JSON: {text}")
 }
 
-/// The text of a JSON string.
+/// The text of a JSON string; `None` if it is another value.
 fn text_of(json: &str) -> Option<String> {
     if json.starts_with('"') { serde_json::from_str(json).ok() } else { None }
 }
 
-fn read<'a>(
+fn parse_object<'a>(
     text: &'a str,
     visitor: ObjectVisitor<'_>,
 ) -> Result<JsonObject<'a>, serde_json::Error> {
@@ -174,9 +178,9 @@ fn read<'a>(
 
 /// An object of one line.
 struct JsonObject<'a> {
-    /// The values of the columns, as they are written.
+    /// The JSON of each column's value.
     values: Vec<Option<&'a str>>,
-    /// Keys that are no column, with their values.
+    /// Keys that are not columns, with the JSON of their values.
     further: Vec<(Cow<'a, str>, &'a str)>,
 }
 
@@ -216,7 +220,7 @@ impl<'a> Visitor<'a> for ObjectVisitor<'_> {
                         Some((_, known)) => *known = value,
                         None => object.further.push((key, value)),
                     }
-                    if object.further.len() > MOST_KEYS {
+                    if object.further.len() > MAX_KEYS {
                         return Err(A::Error::custom("more than 4096 keys"));
                     }
                 }

@@ -1,4 +1,4 @@
-//! What kind of line a line is, regardless of the lines around it.
+//! Classifies the lines of a text list, each regardless of the lines around it.
 
 use std::borrow::Cow;
 
@@ -9,24 +9,24 @@ use super::wrapping::trimmed;
 use crate::redaction::{redacted_line, redacted_start};
 
 /// A NUL byte before this offset makes the source a binary file; after it, the line is invalid.
-const EARLY: u64 = 8 * 1024;
+const BINARY_CHECK_BYTES: u64 = 8 * 1024;
 
-/// What stands for the source in the command of a message, and for the blank before it.
+/// The placeholder for the source in the command of a message, with the space before it.
 pub(super) const FILE: &str = " FILE";
 
 const UTF_16: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16 -t UTF-8 FILE | fetch -";
 
-/// The same for text without a byte order mark: which byte of a character comes first has to be said.
+/// The same for text without a byte order mark: `iconv` needs the byte order.
 const UTF_16LE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16LE -t UTF-8 FILE | fetch -";
 const UTF_16BE: &str = "UTF-16, expected UTF-8; use: iconv -f UTF-16BE -t UTF-8 FILE | fetch -";
 
-/// What is said of Parquet, where the message needs more than the name of the source.
+/// The placeholder for the message about Parquet, which is made elsewhere.
 pub(super) const PARQUET: &str = "Parquet";
 
 /// The byte order mark of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The first bytes of files that are no lists, with the message about each.
+/// The first bytes of files that are not lists, with the message about each.
 const SIGNATURES: [(&[u8], &str); 7] = [
     (b"PAR1", PARQUET),
     (b"\xff\xfe", UTF_16),
@@ -46,14 +46,14 @@ pub(super) enum LineKind<'a> {
     Entry(LineText<'a>),
     /// An option of the entry above.
     Option(LineText<'a>),
-    /// The whole source is no list, for this reason.
+    /// The whole source is not a list, for this reason.
     NotAList(String),
 }
 
 /// The text of a line, trimmed, and whether it can be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LineText<'a> {
-    /// Bytes that are not UTF-8 are replaced.
+    /// The text; bytes that are not UTF-8 are replaced.
     pub text: Cow<'a, str>,
     /// Whether its end is missing.
     pub extent: LineLength,
@@ -63,7 +63,7 @@ pub(super) struct LineText<'a> {
 
 impl LineText<'_> {
     /// The text without secrets, for messages.
-    pub(super) fn shown(&self) -> String {
+    pub(super) fn redact(&self) -> String {
         match self.extent {
             LineLength::Whole => redacted_line(&self.text),
             LineLength::Start => redacted_start(&self.text),
@@ -72,19 +72,21 @@ impl LineText<'_> {
 }
 
 /// Classifies a line.
-pub(super) fn meaning<'a>(line: &TextLine<'a>) -> LineKind<'a> {
+pub(super) fn classify<'a>(line: &TextLine<'a>) -> LineKind<'a> {
     if let Some(reason) = why_not_a_list(line) {
         return LineKind::NotAList(reason);
     }
-    let said = said(line);
-    match said.text.as_bytes() {
-        [] if said.fault.is_none() => LineKind::Nothing,
+    let line_text = line_text(line);
+    match line_text.text.as_bytes() {
+        [] if line_text.fault.is_none() => LineKind::Nothing,
         [b'#', ..] => LineKind::Nothing,
-        _ if is_indented(line) && means_an_option(&said.text) => LineKind::Option(said),
-        _ => LineKind::Entry(said),
+        _ if is_indented(line) && means_an_option(&line_text.text) => LineKind::Option(line_text),
+        _ => LineKind::Entry(line_text),
     }
 }
 
+/// Why the whole source is not a list, by a signature in its first line or an early NUL byte; `None` if this line does not
+/// show that.
 pub(super) fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
     if line.number == 1
         && let Some((_, reason)) =
@@ -92,10 +94,10 @@ pub(super) fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
     {
         return Some((*reason).to_owned());
     }
-    if line.offset >= EARLY {
+    if line.offset >= BINARY_CHECK_BYTES {
         return None;
     }
-    let early = line.bytes.len().min((EARLY - line.offset) as usize);
+    let early = line.bytes.len().min((BINARY_CHECK_BYTES - line.offset) as usize);
     let nuls = line.bytes[..early].iter().filter(|byte| **byte == 0).count();
     match nuls {
         0 => None,
@@ -111,7 +113,7 @@ pub(super) fn why_not_a_list(line: &TextLine<'_>) -> Option<String> {
     }
 }
 
-fn said<'a>(line: &TextLine<'a>) -> LineText<'a> {
+fn line_text<'a>(line: &TextLine<'a>) -> LineText<'a> {
     let bytes = without_mark(line.bytes);
     let (text, fault) = match str::from_utf8(bytes) {
         Ok(text) => (Cow::Borrowed(trimmed(text)), None),
@@ -134,15 +136,16 @@ pub(super) fn control_fault(text: &str) -> Option<&'static str> {
         .then_some("contains a control character")
 }
 
-/// The bytes of a line without a byte order mark, which may begin any line where lists were put together.
+/// The bytes of a line without a byte order mark, which may begin any line if lists were concatenated.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(MARK).unwrap_or(bytes)
+    bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
 fn is_indented(line: &TextLine<'_>) -> bool {
     without_mark(line.bytes).first().is_some_and(u8::is_ascii_whitespace)
 }
 
+/// Whether an indented line is an option.
 pub(super) fn means_an_option(text: &str) -> bool {
     split_scheme(text).is_none() && options::is_option(text)
 }
@@ -152,12 +155,12 @@ mod tests {
     use super::*;
 
     fn of(bytes: &[u8]) -> LineKind<'_> {
-        meaning(&TextLine { number: 2, offset: 0, bytes, extent: LineLength::Whole })
+        classify(&TextLine { number: 2, offset: 0, bytes, extent: LineLength::Whole })
     }
 
     fn fault_of(bytes: &[u8]) -> Option<&'static str> {
         match of(bytes) {
-            LineKind::Entry(said) | LineKind::Option(said) => said.fault,
+            LineKind::Entry(line_text) | LineKind::Option(line_text) => line_text.fault,
             other => panic!("{other:?}"),
         }
     }
@@ -190,15 +193,19 @@ mod tests {
     #[test]
     fn an_early_nul_or_a_known_signature_is_no_list() {
         let first =
-            |bytes| meaning(&TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole });
+            |bytes| classify(&TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole });
         assert!(
             matches!(first(b"\x1f\x8b\x08"), LineKind::NotAList(why) if why.contains("gzip -dc"))
         );
         assert!(matches!(first(b"\xff\xfeh\0"), LineKind::NotAList(why) if why.contains("UTF-16")));
         assert!(matches!(of(b"http\0"), LineKind::NotAList(why) if why.contains("line 2")));
-        let late =
-            TextLine { number: 9, offset: EARLY - 1, bytes: b"h\0", extent: LineLength::Whole };
-        assert!(matches!(meaning(&late), LineKind::Entry(said) if said.fault.is_some()));
+        let late = TextLine {
+            number: 9,
+            offset: BINARY_CHECK_BYTES - 1,
+            bytes: b"h\0",
+            extent: LineLength::Whole,
+        };
+        assert!(matches!(classify(&late), LineKind::Entry(line_text) if line_text.fault.is_some()));
     }
 
     #[test]
@@ -206,7 +213,7 @@ mod tests {
         assert_eq!(of(b"\xef\xbb\xbf# note"), LineKind::Nothing);
         assert!(matches!(of(b"\xef\xbb\xbf  out=x"), LineKind::Option(_)));
         assert!(
-            matches!(of(b"\xef\xbb\xbfhttp://a.b"), LineKind::Entry(said) if said.text == "http://a.b")
+            matches!(of(b"\xef\xbb\xbfhttp://a.b"), LineKind::Entry(line_text) if line_text.text == "http://a.b")
         );
     }
 
@@ -214,7 +221,7 @@ mod tests {
     fn utf_16_is_recognized_without_a_byte_order_mark() {
         for bytes in [&b"h\0t\0t\0p\0"[..], b"\0h\0t\0t\0p\0"] {
             let first = TextLine { number: 1, offset: 0, bytes, extent: LineLength::Whole };
-            assert!(matches!(meaning(&first), LineKind::NotAList(why) if why.contains("UTF-16")));
+            assert!(matches!(classify(&first), LineKind::NotAList(why) if why.contains("UTF-16")));
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Splits chunks of bytes into lines. LF, CR LF and a single CR end a line, also mixed. A line within one chunk is not
-//! copied. Of a line that is too long only the start is kept, so memory is bounded.
+//! copied. Only the start of a line that is too long is kept, so memory is bounded.
 
 use std::ops::ControlFlow;
 
 /// The longest line of a text list, in bytes, its end not counted.
-pub(super) const LONGEST: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// One line without its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextLine<'a> {
-    /// From 1.
+    /// Its number in the source, from 1.
     pub number: u64,
-    /// Bytes of the source before it.
+    /// The number of bytes of the source before it.
     pub offset: u64,
-    /// The line, or its first bytes, as many as the longest line has.
+    /// The line, or its start if it is too long.
     pub bytes: &'a [u8],
-    /// Whether that is all.
+    /// Whether that is all of it.
     pub extent: LineLength,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct TextLine<'a> {
 pub(super) enum LineLength {
     /// All of it.
     Whole,
-    /// Only its start, for it is too long.
+    /// Only its start: it is too long.
     Start,
 }
 
@@ -33,9 +33,13 @@ pub(super) enum LineLength {
 pub(super) struct Lines {
     /// The longest line that is kept in full, in bytes.
     longest: usize,
+    /// The number of lines that have ended.
     ended: u64,
+    /// The offset of the incomplete line or, while `skipping`, of the next byte.
     offset: u64,
+    /// The bytes of the incomplete line.
     partial: Vec<u8>,
+    /// Whether the incomplete line is too long, and was passed on already.
     skipping: bool,
     /// Whether the last byte was a CR: an LF that follows belongs to the same end of line, also in the next chunk.
     after_cr: bool,
@@ -43,13 +47,13 @@ pub(super) struct Lines {
 
 impl Default for Lines {
     fn default() -> Self {
-        Self::with_longest(LONGEST)
+        Self::with_max_length(MAX_LINE_BYTES)
     }
 }
 
 impl Lines {
     /// Lines of at most this many bytes.
-    pub(super) fn with_longest(longest: usize) -> Self {
+    pub(super) fn with_max_length(longest: usize) -> Self {
         let (ended, offset, partial, skipping, after_cr) = Default::default();
         Self { longest, ended, offset, partial, skipping, after_cr }
     }
@@ -72,7 +76,7 @@ impl Lines {
             let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
                 return self.keep(rest, each);
             };
-            // A CR ends the line at once: its LF may be long in coming.
+            // A CR ends the line at once: its LF may arrive much later.
             self.after_cr = rest[end] == b'\r';
             self.end_line(&rest[..end], each)?;
             rest = &rest[end + 1..];
@@ -87,7 +91,7 @@ impl Lines {
         if self.partial.is_empty() { ControlFlow::Continue(()) } else { self.end_line(b"", each) }
     }
 
-    /// Whether the incomplete line begins with a blank, and so may belong to the line above.
+    /// Whether the incomplete line begins with whitespace, and so may belong to the line above.
     pub(super) fn may_continue_the_line_above(&self) -> bool {
         self.partial.first().is_some_and(u8::is_ascii_whitespace)
     }
@@ -114,7 +118,7 @@ impl Lines {
         ControlFlow::Continue(())
     }
 
-    /// Keeps a part of an incomplete line, up to the longest in all.
+    /// Appends to the incomplete line. If that becomes too long, passes on its start, and skips the rest.
     fn keep(
         &mut self,
         part: &[u8],
@@ -197,14 +201,14 @@ mod tests {
 
     #[test]
     fn the_longest_line_is_whole_and_one_byte_more_is_not() {
-        let longest = [b'x'; LONGEST];
-        let seen = [(1, 0, LONGEST, LineLength::Whole)];
+        let longest = [b'x'; MAX_LINE_BYTES];
+        let seen = [(1, 0, MAX_LINE_BYTES, LineLength::Whole)];
         assert_eq!(cut(&[&longest, b"\n"]), seen);
         assert_eq!(cut(&[&[&longest[..], b"\n"].concat()]), seen);
-        let seen = [(1, 0, LONGEST, LineLength::Start)];
+        let seen = [(1, 0, MAX_LINE_BYTES, LineLength::Start)];
         assert_eq!(cut(&[&longest, b"x", b"x\n"]), seen);
         assert_eq!(cut(&[&[&longest[..], b"x\n"].concat()]), seen);
-        let after = (2, LONGEST as u64 + 6, 1, LineLength::Whole);
+        let after = (2, MAX_LINE_BYTES as u64 + 6, 1, LineLength::Whole);
         for chunks in [&[&longest[..], b"12345\ny"][..], &[&longest, b"12", b"345", b"\ny"]] {
             assert_eq!(cut(chunks), [seen[0], after]);
         }
@@ -220,7 +224,7 @@ mod tests {
         };
         for _ in 0..1000 {
             assert!(lines.feed(&[b'x'; 8192], &mut each).is_continue());
-            assert!(lines.partial.capacity() <= 2 * LONGEST);
+            assert!(lines.partial.capacity() <= 2 * MAX_LINE_BYTES);
         }
         assert!(lines.feed(b"\nnext\n", &mut each).is_continue());
         assert_eq!(count, 2);

@@ -34,7 +34,7 @@ use text_list::TextReader;
 #[cfg(feature = "parquet")]
 pub(crate) use columns::{missing_column, position_of_column, url_column_by_name};
 pub use format::StreamKind;
-pub(crate) use header::{MOST_FIELDS, field};
+pub(crate) use header::{MAX_FIELDS, field};
 
 /// Numbers the entries of a run from 1, across all its sources.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Numbering {
 pub enum ParserStatus {
     /// There may be more entries.
     More,
-    /// The source is no list; the last entry says so. Further bytes are ignored.
+    /// The source is not a list; the last entry says so. Further bytes are ignored.
     Enough,
 }
 
@@ -81,19 +81,19 @@ pub(crate) fn argument(text: &str, numbering: &mut Numbering) -> Entry {
 
 /// Reads one source. Feed it chunks as they arrive, then [`finish`](Self::finish) it, once.
 ///
-/// An entry of a text list is handed out as soon as the next one begins, since option lines may follow it; where no next
-/// line is at hand, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most 20 entries more than it
-/// has lines, so the size of a chunk bounds what a caller has to take at once.
+/// An entry of a text list is handed out as soon as the next one begins, since option lines may follow it; if no next line
+/// is available yet, [`flush_pending`](Self::flush_pending) hands it out. One chunk yields at most 20 entries more than it
+/// has lines, so the size of a chunk bounds how many entries a caller gets at once.
 #[derive(Debug)]
 pub struct Parser {
     source: Arc<str>,
     reader: ListReader,
     status: ParserStatus,
-    /// Whether options are about columns and the list has none, until that is said.
+    /// Whether column options were given but the list has no columns; reset once a notice about that was returned.
     lacks_columns: bool,
 }
 
-/// What reads the source.
+/// The reader of the source, by its format.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each list")]
 enum ListReader {
@@ -130,7 +130,7 @@ impl Parser {
         self.feed_at(chunk, numbering, |entry, _| out(entry))
     }
 
-    /// The same, with the byte of the source at which each entry begins. A byte order mark is not counted.
+    /// Like [`feed`](Self::feed), and passes the byte of the source at which each entry begins, not counting a byte order mark.
     pub(crate) fn feed_at(
         &mut self,
         chunk: &[u8],
@@ -181,7 +181,7 @@ impl Parser {
             }
             SourceFormat::Jsonl => ListReader::Jsonl(Box::new(JsonlReader::new(source(), options))),
             SourceFormat::Parquet => {
-                return self.refuse(format::parquet(&self.source), numbering, out);
+                return self.refuse(format::why_not_parquet(&self.source), numbering, out);
             }
             SourceFormat::NoList(reason) => {
                 let reason = reason.replace(line_kind::FILE, &file_argument(&self.source));
@@ -191,7 +191,7 @@ impl Parser {
         self.take(&bytes, numbering, out)
     }
 
-    /// The source is no list: one entry says why.
+    /// Hands out the one entry of a source that is not a list, which says why.
     fn refuse(
         &self,
         reason: String,
@@ -204,14 +204,14 @@ impl Parser {
     }
 
     /// Hands out an entry that option lines could still follow, because no more input is available at the moment. Does
-    /// nothing if the next line has begun with a blank, as an option line does.
+    /// nothing if the next line has begun with whitespace, as an option line does.
     pub fn flush_pending(&mut self, numbering: &mut Numbering, mut out: impl FnMut(Entry)) {
         if let ListReader::Text(reader) = &mut self.reader {
             reader.flush_pending(numbering, &mut |entry, _| out(entry));
         }
     }
 
-    /// What is said of options that are ignored and were not returned before, by their names.
+    /// Takes the notices about ignored options that were not returned before, each with the option's name.
     pub(crate) fn take_ignored(&mut self) -> Vec<(&'static str, String)> {
         let source = &self.source;
         let lacks_columns = std::mem::take(&mut self.lacks_columns).then(|| {
@@ -228,7 +228,7 @@ impl Parser {
         lacks_columns.into_iter().chain(ignored).collect()
     }
 
-    /// Hands out what is left, at the end of the source. Returns `Enough` if it was no list.
+    /// Hands out what is left, at the end of the source. Returns `Enough` if it was not a list.
     pub fn finish(
         &mut self,
         numbering: &mut Numbering,
@@ -237,7 +237,7 @@ impl Parser {
         self.finish_at(numbering, |entry, _| out(entry))
     }
 
-    /// The same, with the byte of the source at which each entry begins.
+    /// Like [`finish`](Self::finish), and passes the byte of the source at which each entry begins.
     pub(crate) fn finish_at(
         &mut self,
         numbering: &mut Numbering,

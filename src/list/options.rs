@@ -13,8 +13,8 @@ use crate::redaction::redacted_line;
 const KEYS: [&str; 8] =
     ["out", "dir", "checksum", "header", "referer", "user-agent", "id", "carry"];
 
-/// Options of aria2 for one download that change nothing here, with what to use instead; an empty text is nothing. The
-/// list goes by the manual of aria2 1.37.
+/// Options of aria2 for one download that are ignored here, each with what to use instead, or an empty string. They are from
+/// the manual of aria2 1.37.
 const ARIA2_KEYS: [(&str, &str); 92] = [
     ("all-proxy", "--proxy"),
     ("all-proxy-passwd", "--proxy"),
@@ -110,7 +110,7 @@ const ARIA2_KEYS: [(&str, &str); 92] = [
     ("uri-selector", ""),
 ];
 
-/// Separators of path components on any system.
+/// The separators of path components on all systems.
 pub(super) const SEPARATORS: [char; 2] = ['/', '\\'];
 
 /// Whether an indented line is meant as an option: a word and `=`, only a word, or a known key and anything after it.
@@ -127,17 +127,17 @@ pub(super) fn is_known(text: &str) -> bool {
 }
 
 /// The line without its value, which may be a secret.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn redact_value(text: &str) -> String {
     format!("{}=…", redacted_line(split_key(text).0))
 }
 
-/// An option of aria2 that changes nothing here, and what to use instead.
+/// An ignored option of aria2, and what to use instead; see [`ARIA2_KEYS`].
 pub(super) type IgnoredOption = (&'static str, &'static str);
 
 /// The option lines of an entry so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LineOptions {
-    /// Those that are options of the target as they are.
+    /// The options of the target, except for what `dir` changes.
     pub entry: EntryOptions,
     /// The directory below `--dir`.
     dir: Option<String>,
@@ -151,23 +151,23 @@ impl LineOptions {
     pub(super) fn add(&mut self, text: &str) -> Result<Option<IgnoredOption>, String> {
         let (key, rest) = split_key(text);
         if !KEYS.contains(&key) {
-            let known = ARIA2_KEYS.into_iter().find(|(name, _)| *name == key);
+            let ignored = ARIA2_KEYS.into_iter().find(|(name, _)| *name == key);
             let expected = || {
                 let (shown, keys) = (redacted_line(key), KEYS.join(", "));
                 format!("unknown option '{shown}' (expected {keys})")
             };
-            return known.map(Some).ok_or_else(expected);
+            return ignored.map(Some).ok_or_else(expected);
         }
         let value = rest.strip_prefix('=').map(str::trim).filter(|value| !value.is_empty());
         let value =
             value.ok_or_else(|| format!("option '{key}' has no value (expected {key}=VALUE)"))?;
         let entry = &mut self.entry;
         match key {
-            "out" => set_once(&mut entry.out, key, name(value)?)?,
-            "dir" => set_once(&mut self.dir, key, directory(value)?)?,
-            "checksum" => set_once(&mut entry.checksum, key, checksum(value)?)?,
+            "out" => set_once(&mut entry.out, key, parse_out(value)?)?,
+            "dir" => set_once(&mut self.dir, key, parse_dir(value)?)?,
+            "checksum" => set_once(&mut entry.checksum, key, parse_checksum(value)?)?,
             "id" => set_once(&mut entry.id, key, value.into())?,
-            "carry" => set_once(&mut entry.carried, key, carried(value)?)?,
+            "carry" => set_once(&mut entry.carried, key, parse_carry(value)?)?,
             "referer" => set_header(entry, REFERER, value)?,
             "user-agent" => set_header(entry, USER_AGENT, value)?,
             _ => entry.headers.push(field(value)?),
@@ -196,7 +196,7 @@ impl From<EntryOptions> for LineOptions {
 fn file_name(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
     let decoded = percent_decode_str(last).decode_utf8_lossy();
-    let is_name = name(&decoded).is_ok() && !decoded.contains(SEPARATORS);
+    let is_name = parse_out(&decoded).is_ok() && !decoded.contains(SEPARATORS);
     match last {
         "" => "index.html".to_owned(),
         _ if is_name && !decoded.contains(char::is_control) => decoded.into_owned(),
@@ -204,7 +204,7 @@ fn file_name(url: &Url) -> String {
     }
 }
 
-/// Sets a field that an entry has once.
+/// Adds a header field that an entry may have only once.
 fn set_header(entry: &mut EntryOptions, name: HeaderName, value: &str) -> Result<(), String> {
     if entry.headers.iter().any(|(known, _)| *known == name) {
         return Err(format!("duplicate option '{name}'"));
@@ -221,8 +221,8 @@ fn set_once<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), String>
     Ok(())
 }
 
-/// A path below `--dir`. Both separators count on every system, since lists are copied between systems.
-pub(super) fn name(value: &str) -> Result<String, String> {
+/// Parses the path of a file below `--dir`. Both separators count on every system, since lists are copied between systems.
+pub(super) fn parse_out(value: &str) -> Result<String, String> {
     let (first, last) = (value.split(SEPARATORS).next(), value.rsplit(SEPARATORS).next());
     let is_absolute = first == Some("") || begins_with_a_drive(value);
     let climbs = value.split(SEPARATORS).any(|component| component == "..");
@@ -234,32 +234,33 @@ pub(super) fn name(value: &str) -> Result<String, String> {
     Err(format!("invalid out={shown}: expected a relative path inside --dir, e.g. docs/page.html"))
 }
 
-/// A directory below `--dir`. As in archives, an absolute one is taken without the `/` in front.
-fn directory(value: &str) -> Result<String, String> {
+/// Parses the path of a directory below `--dir`. Slashes at its ends are removed, so that an absolute path becomes relative.
+fn parse_dir(value: &str) -> Result<String, String> {
     let relative = value.trim_matches('/');
     let relative = if relative.is_empty() { "." } else { relative };
-    name(&format!("{relative}/x"))
+    parse_out(&format!("{relative}/x"))
         .map(|_| relative.to_owned())
         .map_err(|_| format!("invalid dir={}: expected a path inside --dir", redacted_line(value)))
 }
 
-/// `C:/` or `C:\`, as on Windows.
+/// Whether a path begins with a drive of Windows: `C:/` or `C:\`.
 fn begins_with_a_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [drive, b':', b'/' | b'\\', ..] if drive.is_ascii_alphabetic())
 }
 
-pub(super) fn checksum(value: &str) -> Result<Digest, String> {
+pub(super) fn parse_checksum(value: &str) -> Result<Digest, String> {
     value.parse().map_err(|complaint: ParseDigestError| {
         format!("invalid checksum {}: {complaint}", redacted_line(value))
     })
 }
 
-/// The columns that a row had.
-fn carried(value: &str) -> Result<CarriedColumns, String> {
+/// Parses the columns that an entry carries, a JSON object.
+fn parse_carry(value: &str) -> Result<CarriedColumns, String> {
     let columns = CarriedColumns::parse(value);
     columns.ok_or_else(|| "invalid carry, expected a JSON object of at most 32 KiB".to_owned())
 }
 
+/// Splits a line into its key and what follows the key.
 fn split_key(text: &str) -> (&str, &str) {
     let end = text
         .find(|character: char| !character.is_ascii_alphanumeric() && !"-_".contains(character))
@@ -400,6 +401,6 @@ mod tests {
 
     #[test]
     fn a_shown_option_hides_its_value() {
-        assert_eq!(shown("header=Authorization: hunter2"), "header=…");
+        assert_eq!(redact_value("header=Authorization: hunter2"), "header=…");
     }
 }

@@ -1,57 +1,58 @@
-//! What a text is that has no URLs where a list has them: a page, JSON, a table. Each format comes with the command that
-//! makes a list of it, or reads it.
+//! Recognizes the format of a source that is not a list of URLs, such as a page, JSON or a table, and suggests a command that
+//! converts it to a list, or reads it.
 
 use super::urls::names_a_host;
 use crate::text::shell_word;
 
-/// Entries that are looked at before a source without a URL counts as no list.
+/// Entries without a URL after which a source does not count as a list.
 const ENOUGH: usize = 20;
 
-/// URLs with a word behind a comma, after which they count as rows of a table.
+/// URLs with a comma and a word after them that count as rows of a table.
 const ENOUGH_ROWS: usize = 3;
 
-/// Bytes of an entry that are looked at.
-const LOOKED_AT: usize = 1024;
+/// Bytes of an entry that are kept.
+const MAX_LINE_START: usize = 1024;
 
-/// What separates the columns of a table.
+/// The delimiters of tables that are recognized.
 const DELIMITERS: [char; 4] = ['\t', ',', ';', '|'];
 
 /// Names that the column of URLs has in a table.
 const URL_COLUMNS: [&str; 6] = ["url", "uri", "link", "href", "loc", "website"];
 
-/// How markup begins.
+/// The beginnings of markup.
 const MARKUP: [&str; 8] =
     ["<!doctype", "<html", "<head", "<!--", "<?xml", "<urlset", "<sitemapindex", "<rss"];
 
-/// Any URL in a text, up to a blank, quote or bracket; parentheses in pairs belong to it.
+/// Prints the URLs in a text, each up to whitespace, a quote or a bracket; parentheses in pairs belong to it.
 const ANY_URL: &str =
     r#"grep -oE "https?://([^][:space:]\"'<>()\`]|\([^][:space:]\"'<>()\`]*\))+""#;
 
-/// Takes off what ends a sentence, not a URL.
+/// Removes punctuation after a URL at the end of a sentence.
 const WITHOUT_PUNCTUATION: &str = "sed 's/[.,;:!?]*$//'";
 
-/// URLs in the source of a page.
+/// Prints the URLs in markup.
 const URL_IN_MARKUP: &str = r#"grep -oE "https?://[^\"'<> ]+""#;
 
+/// Replaces `&amp;` by `&`.
 const UNESCAPE: &str = "sed 's/&amp;/\\&/g'";
 
-/// The first entries of a source that may be no list.
+/// The first entries of a source that may not be a list.
 #[derive(Debug, Default)]
 pub(super) struct FirstEntries {
     first_line: u64,
     lines: Vec<String>,
-    /// Entries that are URLs by themselves.
+    /// The number of entries that are valid URLs as they are.
     urls: usize,
 }
 
 impl FirstEntries {
-    /// Adds an entry that is on this line, whether or not it is a URL by itself.
+    /// Adds the entry on this line; `is_url` if it is a valid URL as it is.
     pub(super) fn add(&mut self, line: u64, text: &str, is_url: bool) {
         self.urls += usize::from(is_url);
         if self.lines.is_empty() {
             self.first_line = line;
         }
-        self.lines.push(text[..text.floor_char_boundary(LOOKED_AT)].to_owned());
+        self.lines.push(text[..text.floor_char_boundary(MAX_LINE_START)].to_owned());
     }
 
     /// The line of the first entry.
@@ -59,38 +60,38 @@ impl FirstEntries {
         self.first_line
     }
 
-    /// Whether these are enough entries to say that the source is no list.
+    /// Whether these entries are enough to decide that the source is not a list.
     pub(super) fn is_full(&self) -> bool {
         self.lines.len() >= ENOUGH
             || self.urls > 0 && self.lines.len() >= ENOUGH_ROWS && self.are_rows()
     }
 
-    /// Whether a URL may be the row of a table without a header, as the entries before it: `URL,word`. A comma may be in
-    /// a URL, so that it takes several such rows to say so.
-    pub(super) fn is_continued_by(&self, text: &str) -> bool {
+    /// Whether a URL may be the row of a table without a header, `URL,word`, like the entries before it. A URL may contain a
+    /// comma, so several such rows are needed to decide that.
+    pub(super) fn may_be_next_row(&self, text: &str) -> bool {
         let columns =
-            |line: &str| row_behind_url(line).map(|(delimiter, cells)| (delimiter, cells.len()));
-        row_behind_url(text).is_some_and(|(_, cells)| cells.iter().all(|cell| is_word(cell)))
+            |line: &str| cells_after_url(line).map(|(delimiter, cells)| (delimiter, cells.len()));
+        cells_after_url(text).is_some_and(|(_, cells)| cells.iter().all(|cell| is_word(cell)))
             && self.lines.iter().all(|line| columns(line) == columns(text))
     }
 
-    /// Whether the entries are only kept back because they may be rows of a table.
+    /// Whether the entries are kept back only because they may be rows of a table.
     pub(super) fn are_only_urls(&self) -> bool {
         self.urls > 0 && self.urls == self.lines.len() && !self.begins_another_format()
     }
 
     fn are_rows(&self) -> bool {
-        self.lines.iter().all(|line| row_behind_url(line).is_some())
+        self.lines.iter().all(|line| cells_after_url(line).is_some())
     }
 
     /// Whether the first entry begins another format, so that a URL further on does not make the source a list.
     pub(super) fn begins_another_format(&self) -> bool {
         let Some(first) = self.lines.first() else { return false };
-        is_markup(first) || is_json(first) || header(first).is_some()
+        is_markup(first) || is_json(first) || header_delimiter(first).is_some()
     }
 
-    /// Why the source is no list, with a command that makes a list of it; `None` if it may be a list of which every line
-    /// is wrong.
+    /// Why the source is not a list, with a command that converts or reads it; `None` if it may be a list whose lines are all
+    /// invalid.
     pub(super) fn why_not_a_list(&self, source: &str) -> Option<String> {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let format = OtherFormat::of(&lines);
@@ -106,12 +107,12 @@ impl FirstEntries {
                 "no URL in the first {ENOUGH} lines, expected one URL per line (https://HOST/PATH)"
             ));
         };
-        let command = command.on(source);
+        let command = command.for_source(source);
         Some(format!("looks like {what}, not a list of URLs; use: {command}"))
     }
 }
 
-/// A format that is no list.
+/// A format other than a list of URLs.
 struct OtherFormat {
     what: &'static str,
     command: ListCommand,
@@ -119,9 +120,9 @@ struct OtherFormat {
     has_own_syntax: bool,
 }
 
-/// A command that makes a list.
+/// A command that converts a source to a list, or reads it.
 struct ListCommand {
-    /// The programs, of which the first reads the source; none if `fetch` reads it.
+    /// The programs before `fetch`, of which the first reads the source; empty if `fetch` reads it.
     pipeline: Vec<String>,
     /// The options of `fetch` that the list needs.
     options: &'static str,
@@ -134,13 +135,13 @@ impl<T: Into<String>, const N: usize> From<[T; N]> for ListCommand {
 }
 
 impl ListCommand {
-    /// Fetch itself, with these options.
+    /// A command that reads the source with `fetch` itself, with these options.
     fn fetch(options: &'static str) -> Self {
         Self { pipeline: Vec::new(), options }
     }
 
     /// The command line that reads this source.
-    fn on(&self, source: &str) -> String {
+    fn for_source(&self, source: &str) -> String {
         let file = file_argument(source);
         let Some((first, others)) = self.pipeline.split_first() else {
             let file = if file.is_empty() { " -" } else { &file };
@@ -151,7 +152,7 @@ impl ListCommand {
     }
 }
 
-/// The source as the last argument of a program, a blank before it; nothing if the program reads standard input.
+/// The source as the last argument of a program, with a space before it; empty for standard input.
 pub(super) fn file_argument(source: &str) -> String {
     if source == "-" { String::new() } else { format!(" {}", shell_word(source)) }
 }
@@ -181,15 +182,15 @@ impl OtherFormat {
         Self::loose(lines)
     }
 
-    /// What is recognized only where many lines have it in common.
+    /// Formats that are recognized only by what many lines have in common.
     fn loose(lines: &[&str]) -> Option<Self> {
-        let most = |is_one: fn(&str) -> bool| count(lines, is_one) * 2 > lines.len();
+        let most = |matches: fn(&str) -> bool| count(lines, matches) * 2 > lines.len();
         let (what, command) = if most(is_bullet) {
             ("a bulleted list (Markdown or YAML)", [ANY_URL, WITHOUT_PUNCTUATION].into())
         } else if most(is_commented) {
             ("URLs with comments", ["sed 's/[[:space:]]#.*//'"].into())
         } else if most(is_named) {
-            ("URLs with file names", names())
+            ("URLs with file names", command_with_names())
         } else if lines.iter().any(|line| position_of_url(line).is_some()) {
             ("text with URLs in it", [ANY_URL, WITHOUT_PUNCTUATION].into())
         } else if most(names_a_host) {
@@ -232,7 +233,7 @@ impl OtherFormat {
     }
 }
 
-/// A text with the same number of columns in every line.
+/// A table in which most rows have a URL in the same column.
 struct UrlTable {
     delimiter: char,
 }
@@ -247,7 +248,7 @@ impl UrlTable {
     fn with(delimiter: char, lines: &[&str]) -> Option<Self> {
         let rows: Vec<_> = lines.iter().map(|line| cells(line, delimiter)).collect();
         let has_header = position_of_url_cell(rows.first()?).is_none();
-        let is_named = header(lines.first()?) == Some(delimiter);
+        let is_named = header_delimiter(lines.first()?) == Some(delimiter);
         let rows = &rows[usize::from(has_header)..];
         let first = rows.first()?;
         let (columns, at) = (first.len(), position_of_url_cell(first)?);
@@ -271,7 +272,7 @@ impl UrlTable {
     }
 }
 
-/// The lines, those that end within quotes joined with the ones that follow. A row that has no end here is left out.
+/// The rows of these lines: a line that ends within quotes is joined with the next. An incomplete last row is left out.
 fn whole_rows(lines: &[&str]) -> Vec<String> {
     let (mut rows, mut row) = (Vec::new(), String::new());
     for line in lines {
@@ -285,26 +286,26 @@ fn whole_rows(lines: &[&str]) -> Vec<String> {
     rows
 }
 
-/// The delimiter of a row that begins with a URL, and the cells behind it.
-fn row_behind_url(line: &str) -> Option<(char, Vec<&str>)> {
+/// The delimiter of a row that begins with a URL, and the cells after the URL.
+fn cells_after_url(line: &str) -> Option<(char, Vec<&str>)> {
     [',', ';', '|'].into_iter().find_map(|delimiter| {
         let cells = cells(line, delimiter);
         (cells.len() > 1 && is_url(cells[0])).then(|| (delimiter, cells[1..].to_vec()))
     })
 }
 
-/// Whether a cell is a word, as the end of a URL hardly is.
+/// Whether a cell is only letters, which the part of a URL after a comma hardly is.
 fn is_word(cell: &str) -> bool {
     !cell.is_empty() && cell.chars().all(char::is_alphabetic)
 }
 
-/// Makes the second word the names of the files.
-fn names() -> ListCommand {
+/// A command that takes the second word of a line as the name of the file.
+fn command_with_names() -> ListCommand {
     let program = "awk '{print $1; print \"  out=\" $2}'".to_owned();
     ListCommand { pipeline: vec![program], options: " --dir DIR" }
 }
 
-/// The cells of a line of a table, quotes taken off.
+/// The cells of a line of a table, without quotes.
 fn cells(line: &str, delimiter: char) -> Vec<&str> {
     let mut is_quoted = false;
     let ends = |character: char| {
@@ -314,8 +315,8 @@ fn cells(line: &str, delimiter: char) -> Vec<&str> {
     line.split(ends).map(|cell| cell.trim().trim_matches('"').trim()).collect()
 }
 
-/// The delimiter of a line that names the columns of a table, one of them for URLs.
-pub(super) fn header(line: &str) -> Option<char> {
+/// The delimiter of the header of a table with a column of URLs; `None` if a line is not such a header.
+pub(super) fn header_delimiter(line: &str) -> Option<char> {
     let is_name = |cell: &&str| {
         cell.chars().all(|c| c.is_alphanumeric() || " _-.()".contains(c)) && !cell.is_empty()
     };
@@ -336,8 +337,8 @@ fn position_of_url_cell(cells: &Vec<&str>) -> Option<usize> {
     cells.iter().position(|cell| is_url(cell))
 }
 
-fn count(lines: &[&str], is_one: impl Fn(&str) -> bool) -> usize {
-    lines.iter().filter(|line| is_one(line)).count()
+fn count(lines: &[&str], matches: impl Fn(&str) -> bool) -> usize {
+    lines.iter().filter(|line| matches(line)).count()
 }
 
 fn is_markup(line: &str) -> bool {
@@ -352,7 +353,7 @@ fn is_json(line: &str) -> bool {
         || inside('[').is_some_and(|rest| begins_with(rest, "\"{[]"))
 }
 
-/// Whether a line has a link of Markdown in it. A URL, or a name made of one, may have the second half of such a link.
+/// Whether a line contains a Markdown link. A URL, or a name made of one, may contain the second half of a link.
 fn is_markdown_link(line: &str) -> bool {
     let link = ["](http", "](<http"].iter().find_map(|start| line.find(start));
     let is_entry = ["http://", "https://"].iter().any(|scheme| line.starts_with(scheme));
@@ -399,16 +400,17 @@ fn is_url(text: &str) -> bool {
     position_of_url(text) == Some(0)
 }
 
+/// The byte at which the first URL of a text begins.
 pub(super) fn position_of_url(text: &str) -> Option<usize> {
     ["http://", "https://"].iter().filter_map(|scheme| find(text, scheme)).min()
 }
 
-/// Where `what`, in lower case, is found in a text of either case.
+/// The byte at which `what` is first found in a text, regardless of case.
 fn find(text: &str, what: &str) -> Option<usize> {
     text.as_bytes().windows(what.len()).position(|part| part.eq_ignore_ascii_case(what.as_bytes()))
 }
 
-/// The key of the first URL of a JSON object, if it is one of the object itself and needs no quotes in jq.
+/// The key of the first URL in a JSON object, if it is a key of the outermost object and needs no quotes in jq.
 pub(super) fn key_of_url(object: &str) -> Option<&str> {
     let before = object[..position_of_url(object)?].strip_suffix('"')?.trim_end();
     let (outside, key) =

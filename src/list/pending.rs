@@ -7,13 +7,13 @@ use url::Url;
 use super::line_kind::{LineText, control_fault};
 use super::options::{self, IgnoredOption, LineOptions};
 use super::rows::RowPlace;
-use super::urls::addresses;
+use super::urls::parse_urls;
 use super::wrapping::trimmed;
 use crate::model::{CarriedColumns, Entry, EntryOptions, InvalidLine, Target};
 use crate::redaction::{redacted, redacted_field, redacted_line};
 
-/// The maximum of bytes in the option lines of an entry, which is kept in memory.
-const MOST_OPTION_BYTES: usize = 64 * 1024;
+/// The most bytes in the option lines of an entry, which are kept in memory.
+const MAX_OPTION_BYTES: usize = 64 * 1024;
 
 /// An entry that is not numbered yet.
 #[derive(Debug)]
@@ -30,10 +30,10 @@ enum PendingState {
     Bad { text: String, message: String, labels: Labels },
 }
 
-/// What the list says of an entry for its record.
+/// What the record of an entry repeats from the list: its id and its carried columns.
 type Labels = (Option<Arc<str>>, Option<CarriedColumns>);
 
-/// The target of a row, as far as it is known.
+/// The target of a row, as far as the row has been read.
 #[derive(Debug, Default)]
 pub(super) struct RowTarget {
     listed: Option<Arc<str>>,
@@ -46,23 +46,23 @@ impl RowTarget {
     /// Reads the cell of the URL.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A message about what is wrong with it.
     pub(super) fn read_url(&mut self, text: &str) -> Result<(), String> {
         if let Some(fault) = control_fault(text) {
             return Err(fault.to_owned());
         }
-        self.urls = addresses(text)?;
-        self.listed = listed(text, &self.urls);
+        self.urls = parse_urls(text)?;
+        self.listed = listed_text(text, &self.urls);
         Ok(())
     }
 }
 
 impl PendingTarget {
     /// The entry of this line.
-    pub(super) fn of_line(number: u64, said: &LineText<'_>) -> Self {
-        let state = match said.fault {
-            None => PendingState::of_text(&said.text),
-            Some(fault) => PendingState::of_fault(said.shown(), fault),
+    pub(super) fn of_line(number: u64, line_text: &LineText<'_>) -> Self {
+        let state = match line_text.fault {
+            None => PendingState::of_text(&line_text.text),
+            Some(fault) => PendingState::of_fault(line_text.redact(), fault),
         };
         Self { line: Some(number), at: 0, state }
     }
@@ -77,13 +77,13 @@ impl PendingTarget {
     }
 
     /// The invalid entry of an option line that belongs to no URL; `why` follows the option in its message.
-    pub(super) fn of_stray_option(number: u64, said: &LineText<'_>, why: &str) -> Self {
-        let text = options::shown(&said.text);
+    pub(super) fn of_stray_option(number: u64, line_text: &LineText<'_>, why: &str) -> Self {
+        let text = options::redact_value(&line_text.text);
         let message = format!("option '{text}' {why}");
         Self { line: Some(number), at: 0, state: PendingState::bad(text, message) }
     }
 
-    /// The one entry of a source that is no list; its name stands in for a text that cannot be shown.
+    /// The one entry of a source that is not a list. Its text is the name of the source.
     pub(super) fn of_no_list(number: u64, source: &str, reason: String) -> Self {
         Self { line: Some(number), at: 0, state: PendingState::bad(redacted_line(source), reason) }
     }
@@ -93,12 +93,12 @@ impl PendingTarget {
         Self { line: Some(line), at: 0, state: PendingState::bad(text, message) }
     }
 
-    /// The entry of a row that is only a text.
+    /// The entry of a row that is only a URL.
     pub(super) fn of_text_row(place: RowPlace, text: &str) -> Self {
         Self { line: Some(place.line), ..Self::of_argument(text) }
     }
 
-    /// The entry of a row: `target`, or an invalid one with this text in place of its URL if something was wrong.
+    /// The entry of a row: `target`, or an invalid one with `text` instead of a URL if `read` is an error.
     pub(super) fn of_row(
         line: u64,
         text: &str,
@@ -119,29 +119,33 @@ impl PendingTarget {
         Self { line: Some(line), at: 0, state }
     }
 
-    /// The same, beginning at this byte of the source.
+    /// Sets the byte of the source at which it begins.
     pub(super) fn at(self, at: u64) -> Self {
         Self { at, ..self }
     }
 
-    /// Whether it has a URL.
+    /// Whether it is valid so far.
     pub(super) fn is_url(&self) -> bool {
         matches!(self.state, PendingState::Good { .. })
     }
 
     /// Adds an option line. A bad one makes the entry invalid, at the line of the option: a download with half of the
     /// options would be wrong. Returns the option if it is ignored.
-    pub(super) fn add_option(&mut self, number: u64, said: &LineText<'_>) -> Option<IgnoredOption> {
+    pub(super) fn add_option(
+        &mut self,
+        number: u64,
+        line_text: &LineText<'_>,
+    ) -> Option<IgnoredOption> {
         let PendingState::Good { urls, options, option_bytes, .. } = &mut self.state else {
             return None;
         };
-        *option_bytes += said.text.len();
-        let added = if let Some(fault) = said.fault {
-            Err(format!("option '{}' {fault}", options::shown(&said.text)))
-        } else if *option_bytes > MOST_OPTION_BYTES {
+        *option_bytes += line_text.text.len();
+        let added = if let Some(fault) = line_text.fault {
+            Err(format!("option '{}' {fault}", options::redact_value(&line_text.text)))
+        } else if *option_bytes > MAX_OPTION_BYTES {
             Err("the options of this URL exceed 64 KiB".to_owned())
         } else {
-            options.add(&said.text)
+            options.add(&line_text.text)
         };
         match added {
             Ok(ignored) => ignored,
@@ -155,7 +159,7 @@ impl PendingTarget {
         }
     }
 
-    /// Passes on the finished entry, with the byte of the source at which it begins.
+    /// Passes the finished entry to `out`, with the byte of the source at which it begins.
     pub(super) fn hand_out(self, index: u64, source: &Arc<str>, out: &mut impl FnMut(Entry, u64)) {
         let at = self.at;
         out(self.finish(index, Arc::clone(source)), at);
@@ -178,9 +182,9 @@ impl PendingTarget {
 
 impl PendingState {
     fn of_text(text: &str) -> Self {
-        match addresses(text) {
+        match parse_urls(text) {
             Ok(urls) => Self::Good {
-                listed: listed(text, &urls),
+                listed: listed_text(text, &urls),
                 urls,
                 options: LineOptions::default(),
                 option_bytes: 0,
@@ -199,9 +203,8 @@ impl PendingState {
     }
 }
 
-/// The text of a line that names these URLs, redacted and without the blanks around it; `None` if it is the text of the
-/// first URL.
-fn listed(text: &str, urls: &[Url]) -> Option<Arc<str>> {
+/// The text of a line with these URLs, redacted and trimmed; `None` if it is the text of the first URL.
+fn listed_text(text: &str, urls: &[Url]) -> Option<Arc<str>> {
     let text = trimmed(text);
     if text == urls[0].as_str() {
         return None;

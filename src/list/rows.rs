@@ -1,9 +1,9 @@
-//! Makes an entry of a row of a table.
+//! Turns the rows of a table into entries.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::columns::{Columns, shown};
+use super::columns::{Columns, display_name};
 use super::line_kind::control_fault;
 use super::options;
 use super::pending::{PendingTarget, RowTarget};
@@ -13,9 +13,9 @@ use crate::model::{CarriedColumns, CarriedWriter};
 use crate::redaction::redacted_line;
 
 /// The longest row that is read, in bytes.
-pub(super) const MOST_ROW: usize = 1024 * 1024;
+pub(super) const MAX_ROW_BYTES: usize = 1024 * 1024;
 
-/// What is in one cell.
+/// The content of a cell.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CellValue<'a> {
     /// Nothing: the row ends before it, or has no such key.
@@ -27,7 +27,7 @@ pub(super) enum CellValue<'a> {
 }
 
 impl<'a> CellValue<'a> {
-    /// The text; `None` if there is none.
+    /// The text; `None` if the cell is missing, null or blank.
     fn text(self) -> Result<Option<Cow<'a, str>>, String> {
         let text = match self {
             Self::Missing | Self::Json("null") => return Ok(None),
@@ -45,21 +45,21 @@ impl<'a> CellValue<'a> {
         Ok(Some(text).filter(|text| !text.trim().is_empty()))
     }
 
-    /// Adds the cell to what is carried.
+    /// Adds the cell to the carried columns.
     fn carry(self, name: &str, carried: &mut CarriedWriter) -> Result<(), String> {
         match self {
             Self::Missing => carried.json(name, "null"),
             Self::Text(bytes) => {
                 carried.text(name, str::from_utf8(bytes).map_err(|_| NOT_UTF8.to_owned())?);
             }
-            Self::Json(json) => carried.json(name, checked(json)?),
+            Self::Json(json) => carried.json(name, ensure_unicode(json)?),
         }
         Ok(())
     }
 }
 
-/// A JSON value whose texts are Unicode: an escape may stand for half a character, which no reader takes.
-pub(super) fn checked(json: &str) -> Result<&str, String> {
+/// Ensures that the strings of a JSON value are Unicode: escapes may be unpaired surrogates, which no reader accepts.
+fn ensure_unicode(json: &str) -> Result<&str, String> {
     let has_escape = json.contains("\\u");
     match has_escape && serde_json::from_str::<serde_json::Value>(json).is_err() {
         true => Err("is not valid Unicode".to_owned()),
@@ -90,12 +90,12 @@ impl RowPlace {
 
     /// The message about a fault of a column.
     fn at_column(self, columns: &Columns, column: usize, fault: &str) -> String {
-        format!("row {}, column '{}': {fault}", self.row, shown(&columns.names[column]))
+        format!("row {}, column '{}': {fault}", self.row, display_name(&columns.names[column]))
     }
 }
 
 impl Columns {
-    /// The entry of a row. `further` are carried columns that are in no other row before it.
+    /// The entry of a row. `further` are carried columns that are not among `names`.
     pub(super) fn entry<'a>(
         &self,
         place: RowPlace,
@@ -103,10 +103,10 @@ impl Columns {
         further: &[(Cow<'_, str>, &str)],
     ) -> PendingTarget {
         let mut target = RowTarget::default();
-        let labelled = self.label(place, &cell, further, &mut target);
+        let labels = self.read_labels(place, &cell, further, &mut target);
         let url = cell(self.url).text();
         let text = url.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();
-        let read = labelled.and_then(|()| {
+        let read = labels.and_then(|()| {
             let at_column = |column, fault: &str| place.at_column(self, column, fault);
             match &url {
                 Ok(Some(text)) => {
@@ -115,13 +115,13 @@ impl Columns {
                 Ok(None) => return Err(at_column(self.url, "is empty, expected a URL")),
                 Err(fault) => return Err(at_column(self.url, fault)),
             }
-            self.set_options(place, &cell, &mut target)
+            self.read_options(place, &cell, &mut target)
         });
         PendingTarget::of_row(place.line, text, target, read)
     }
 
-    /// Reads what goes to the record, also to that of an invalid row.
-    fn label<'a>(
+    /// Reads the id and the carried columns, which the record of an invalid row has too.
+    fn read_labels<'a>(
         &self,
         place: RowPlace,
         cell: impl Fn(usize) -> CellValue<'a>,
@@ -129,9 +129,9 @@ impl Columns {
         target: &mut RowTarget,
     ) -> Result<(), String> {
         if let Some(column) = self.id {
-            let id = cell(column).text().and_then(plain);
+            let id = cell(column).text().and_then(trimmed_text);
             let id = id.map_err(|fault| place.at_column(self, column, &fault))?;
-            if id.as_ref().is_some_and(|id| id.len() > MOST_ID) {
+            if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
                 return Err(place.at_column(self, column, "exceeds 4 KiB"));
             }
             target.options.id = id.as_deref().map(Arc::from);
@@ -150,23 +150,26 @@ impl Columns {
             }
         }
         for (name, value) in further {
-            let value = checked(value)
-                .map_err(|fault| format!("row {}, column '{}': {fault}", place.row, shown(name)))?;
+            let value = ensure_unicode(value).map_err(|fault| {
+                format!("row {}, column '{}': {fault}", place.row, display_name(name))
+            })?;
             carried.json(name, value);
         }
         target.options.carried = Some(carried.finish().ok_or_else(too_long)?);
         Ok(())
     }
 
-    fn set_options<'a>(
+    /// Reads the name of the file and the checksum.
+    fn read_options<'a>(
         &self,
         place: RowPlace,
         cell: impl Fn(usize) -> CellValue<'a>,
         target: &mut RowTarget,
     ) -> Result<(), String> {
-        let text = |column: usize| cell(column).text().and_then(plain);
+        let text = |column: usize| cell(column).text().and_then(trimmed_text);
         if let Some(column) = self.out {
-            let name = text(column).and_then(|name| name.as_deref().map(options::name).transpose());
+            let name =
+                text(column).and_then(|name| name.as_deref().map(options::parse_out).transpose());
             target.options.out = name.map_err(|fault| place.at_column(self, column, &fault))?;
         }
         if let Some(column) = self.checksum {
@@ -178,7 +181,7 @@ impl Columns {
         Ok(())
     }
 
-    /// The checksum of a cell: `ALGORITHM=HEX`, or the digits alone if the column is called like the algorithm.
+    /// The checksum of a cell: `ALGORITHM=HEX`, or the digits alone if the column is named after the algorithm.
     fn digest(&self, text: &str) -> Result<Digest, String> {
         match self.algorithm {
             Some(algorithm) if !text.contains('=') => Digest::parse_hex(algorithm, text)
@@ -186,20 +189,20 @@ impl Columns {
                     let digits = 2 * algorithm.length();
                     format!("invalid checksum, expected {digits} hex digits")
                 }),
-            _ => options::checksum(text),
+            _ => options::parse_checksum(text),
         }
     }
 }
 
-/// The text without blanks around it, as a line of a text list has it.
+/// The text without whitespace around it, as in a text list.
 ///
 /// # Errors
 /// If it has a control character.
-fn plain(text: Option<Cow<'_, str>>) -> Result<Option<String>, String> {
+fn trimmed_text(text: Option<Cow<'_, str>>) -> Result<Option<String>, String> {
     let Some(text) = text else { return Ok(None) };
     let text = trimmed(&text);
     control_fault(text).map_or_else(|| Ok(Some(text.to_owned())), |fault| Err(fault.to_owned()))
 }
 
 /// The longest id, in bytes.
-const MOST_ID: usize = 4 * 1024;
+const MAX_ID_BYTES: usize = 4 * 1024;

@@ -34,7 +34,7 @@ fn invalid(entry: &Entry) -> &InvalidLine {
     }
 }
 
-fn the_invalid(text: impl AsRef<[u8]>) -> InvalidLine {
+fn single_invalid(text: impl AsRef<[u8]>) -> InvalidLine {
     let entries = read(text);
     assert_eq!(entries.len(), 1, "{entries:?}");
     invalid(&entries[0]).clone()
@@ -78,7 +78,7 @@ fn options_belong_to_the_entry_above_also_across_blanks_and_comments() {
 
 #[test]
 fn a_bad_option_makes_its_whole_entry_one_invalid() {
-    let invalid = the_invalid("http://u:hunter2@a.b\n out=x\n outt=y\n header=X: 1\n what=z\n");
+    let invalid = single_invalid("http://u:hunter2@a.b\n out=x\n outt=y\n header=X: 1\n what=z\n");
     assert_eq!(invalid.line, Some(3));
     assert_eq!(invalid.text, "http://***@a.b/");
     assert_eq!(
@@ -89,13 +89,13 @@ fn a_bad_option_makes_its_whole_entry_one_invalid() {
 
 #[test]
 fn the_options_of_an_invalid_entry_go_with_it() {
-    assert_eq!(the_invalid("htp://a.b\n out=x\n outt=y\n").line, Some(1));
+    assert_eq!(single_invalid("htp://a.b\n out=x\n outt=y\n").line, Some(1));
 }
 
 #[test]
 fn options_without_end_do_not_fill_memory() {
     let text = format!("http://a.b\n{}", " header=X: 1\n".repeat(6000));
-    let invalid = the_invalid(text);
+    let invalid = single_invalid(text);
     assert_eq!(invalid.line, Some(5959));
     assert!(invalid.message.contains("the options of this URL exceed"));
 }

@@ -1,9 +1,9 @@
-//! Combines the lines of a text list to entries: URLs with the option lines below them.
+//! Combines the lines of a text list into entries: URLs with the option lines below them.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::line_kind::{self, LineKind, LineText, meaning};
+use super::line_kind::{self, LineKind, LineText, classify};
 use super::lines::{Lines, TextLine};
 use super::options::IgnoredOption;
 use super::other_formats::{FirstEntries, file_argument};
@@ -11,14 +11,14 @@ use super::pending::PendingTarget;
 use super::{Numbering, format};
 use crate::model::Entry;
 
-/// What is said of the file that aria2 keeps beside an unfinished download.
+/// The message about the control file that aria2 keeps beside an unfinished download.
 const ARIA2_CONTROL: &str =
     "aria2 control file, expected text with one URL per line; use the list that aria2 was given";
 
 /// Reads a text list.
 ///
-/// An entry is handed out as soon as the next one begins, since option lines may follow it. Until the first URL, invalid
-/// entries are kept back: a source without a URL may be no list, and then has a single entry that says so.
+/// An entry is handed out as soon as the next one begins, since option lines may follow it. Until it is clear that the source
+/// is a list, entries are kept back: a source that is not a list has a single entry that says so.
 #[derive(Debug)]
 pub(super) struct TextReader {
     lines: Lines,
@@ -33,12 +33,12 @@ impl TextReader {
             above: PreviousEntry::Nothing,
             kind: SourceKind::default(),
             ignored: Vec::new(),
-            taken: 0,
+            returned: 0,
         };
         Self { lines: Lines::default(), entries }
     }
 
-    /// Takes the next bytes. Breaks if the source is no list.
+    /// Takes the next bytes. Breaks if the source is not a list.
     pub(super) fn feed(
         &mut self,
         chunk: &[u8],
@@ -49,7 +49,7 @@ impl TextReader {
         self.lines.feed(chunk, &mut |line| entries.take(&line, numbering, out))
     }
 
-    /// Hands out an entry that option lines could still follow. Does nothing if the next line has begun with a blank, as
+    /// Hands out an entry that option lines could still follow. Does nothing if the next line has begun with whitespace, as
     /// an option line does.
     pub(super) fn flush_pending(
         &mut self,
@@ -62,15 +62,15 @@ impl TextReader {
         }
     }
 
-    /// The options that are ignored and were not returned before, with the line of each.
+    /// Takes the ignored options that were not returned before, each with its line.
     pub(super) fn take_ignored(&mut self) -> &[(IgnoredOption, u64)] {
-        let Entries { ignored, taken, .. } = &mut self.entries;
-        let new = &ignored[*taken..];
-        *taken = ignored.len();
+        let Entries { ignored, returned, .. } = &mut self.entries;
+        let new = &ignored[*returned..];
+        *returned = ignored.len();
         new
     }
 
-    /// Hands out what is left. Breaks if the source is no list.
+    /// Hands out what is left. Breaks if the source is not a list.
     pub(super) fn finish(
         &mut self,
         numbering: &mut Numbering,
@@ -82,24 +82,24 @@ impl TextReader {
     }
 }
 
-/// Combines lines to entries.
+/// Combines lines into entries.
 #[derive(Debug)]
 struct Entries {
     source: Arc<str>,
     above: PreviousEntry,
     kind: SourceKind,
-    /// Options that are ignored, each with the line where it is met first.
+    /// Ignored options, each with the line where it is first used.
     ignored: Vec<(IgnoredOption, u64)>,
-    /// How many of them were taken.
-    taken: usize,
+    /// How many of them were returned.
+    returned: usize,
 }
 
 /// Whether the source is known to be a list.
 #[derive(Debug)]
 enum SourceKind {
-    /// There has been no URL. The entries so far are kept back.
+    /// Not yet. The entries so far are kept back.
     Undecided { first: FirstEntries, kept: Vec<PendingTarget> },
-    /// There has been a URL.
+    /// It is. Entries are handed out.
     List,
 }
 
@@ -128,25 +128,25 @@ impl Entries {
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry, u64),
     ) -> ControlFlow<()> {
-        match meaning(line) {
+        match classify(line) {
             LineKind::Nothing => ControlFlow::Continue(()),
-            LineKind::Option(said) => {
-                self.take_option(line, &said, numbering, out);
-                self.decide(line.number, &said, false, numbering, out)
+            LineKind::Option(line_text) => {
+                self.take_option(line, &line_text, numbering, out);
+                self.decide(line.number, &line_text, false, numbering, out)
             }
-            LineKind::Entry(said) => {
+            LineKind::Entry(line_text) => {
                 self.release(numbering, out);
-                let draft = PendingTarget::of_line(line.number, &said).at(line.offset);
+                let draft = PendingTarget::of_line(line.number, &line_text).at(line.offset);
                 let is_url = draft.is_url();
                 self.above = PreviousEntry::Pending(draft);
-                self.decide(line.number, &said, is_url, numbering, out)
+                self.decide(line.number, &line_text, is_url, numbering, out)
             }
             LineKind::NotAList(reason) => {
                 self.release(numbering, out);
                 self.accept(numbering, out);
                 let reason = match reason.as_str() {
                     _ if self.source.ends_with(".aria2") => ARIA2_CONTROL.to_owned(),
-                    line_kind::PARQUET => format::parquet(&self.source),
+                    line_kind::PARQUET => format::why_not_parquet(&self.source),
                     _ => reason.replace(line_kind::FILE, &file_argument(&self.source)),
                 };
                 self.refuse(line.number, reason, numbering, out)
@@ -154,11 +154,11 @@ impl Entries {
         }
     }
 
-    /// Decides whether the source is a list, if the line that was taken is reason enough.
+    /// Decides whether the source is a list, if this line and those before it suffice for that.
     fn decide(
         &mut self,
         number: u64,
-        said: &LineText<'_>,
+        line_text: &LineText<'_>,
         is_url: bool,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry, u64),
@@ -166,11 +166,11 @@ impl Entries {
         let SourceKind::Undecided { first, .. } = &mut self.kind else {
             return ControlFlow::Continue(());
         };
-        if is_url && !first.begins_another_format() && !first.is_continued_by(&said.text) {
+        if is_url && !first.begins_another_format() && !first.may_be_next_row(&line_text.text) {
             self.accept(numbering, out);
             return ControlFlow::Continue(());
         }
-        first.add(number, &said.text, is_url);
+        first.add(number, &line_text.text, is_url);
         if first.is_full() { self.conclude(numbering, out) } else { ControlFlow::Continue(()) }
     }
 
@@ -198,7 +198,7 @@ impl Entries {
         }
     }
 
-    /// Hands out what was only kept back because the rows of a table may follow.
+    /// Hands out entries that were kept back only because the rows of a table may follow.
     fn accept_urls(&mut self, numbering: &mut Numbering, out: &mut impl FnMut(Entry, u64)) {
         if let SourceKind::Undecided { first, .. } = &self.kind
             && first.are_only_urls()
@@ -207,7 +207,7 @@ impl Entries {
         }
     }
 
-    /// The source is no list: one entry says why, in place of those that were kept back.
+    /// The source is not a list: one entry says why, instead of those that were kept back.
     fn refuse(
         &mut self,
         line: u64,
@@ -234,14 +234,14 @@ impl Entries {
     fn take_option(
         &mut self,
         line: &TextLine<'_>,
-        said: &LineText<'_>,
+        line_text: &LineText<'_>,
         numbering: &mut Numbering,
         out: &mut impl FnMut(Entry, u64),
     ) {
         let number = line.number;
         let why = match &mut self.above {
             PreviousEntry::Pending(draft) => {
-                let ignored = draft.add_option(number, said).map(|option| (option, number));
+                let ignored = draft.add_option(number, line_text).map(|option| (option, number));
                 let is_known = |new: &(IgnoredOption, u64)| {
                     self.ignored.iter().any(|(known, _)| *known == new.0)
                 };
@@ -251,7 +251,7 @@ impl Entries {
             PreviousEntry::Nothing => "appears before any URL",
             PreviousEntry::Released => "arrived after its URL had started; write both together",
         };
-        let draft = PendingTarget::of_stray_option(number, said, why).at(line.offset);
+        let draft = PendingTarget::of_stray_option(number, line_text, why).at(line.offset);
         self.hand_out(draft, numbering, out);
     }
 

@@ -8,18 +8,18 @@ use super::options;
 use super::other_formats::names_urls;
 use super::scheme::split_scheme;
 use super::wrapping::{
-    Surrounded, is_delimiter, is_invisible, is_plain, surrounded, trimmed, unwrapped,
+    Surrounded, find_surrounded, is_delimiter, is_invisible, is_plain, trimmed, unwrapped,
 };
 use crate::redaction::redacted_line;
 
-/// Reads the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
-/// entry, or around one URL of it, are taken off.
+/// Parses the URLs of an entry, separated by TABs: the target and its mirrors. Quotes or angle brackets around the whole
+/// entry, or around one of its URLs, are removed.
 ///
 /// # Errors
-/// What is wrong with the first bad one, for the user.
-pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
+/// A message for the user about the first invalid URL.
+pub(super) fn parse_urls(text: &str) -> Result<Vec<Url>, String> {
     if is_plain(text)
-        && let Ok(url) = address(text, Neighbours::None)
+        && let Ok(url) = parse_url(text, BesideUrl::Nothing)
     {
         return Ok(vec![url]);
     }
@@ -27,11 +27,11 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
         || unwrapped(trimmed(text)).split('\t').map(trimmed).filter(|field| !field.is_empty());
     let mut urls = Vec::with_capacity(1);
     for field in fields() {
-        let url = address(unwrapped(field), Neighbours::Unknown).map_err(|reason| {
+        let url = parse_url(unwrapped(field), BesideUrl::Unchecked).map_err(|reason| {
             match (urls.len(), fields().nth(1)) {
                 (0, None) => reason,
-                (1.., _) if field.starts_with('#') => COMMENT.to_owned(),
-                (1.., _) if split_scheme(field).is_none() && surrounded(field).is_none() => {
+                (1.., _) if field.starts_with('#') => COMMENT_AFTER_URL.to_owned(),
+                (1.., _) if split_scheme(field).is_none() && find_surrounded(field).is_none() => {
                     format!("mirror {} is not a URL; to name the file use out=NAME", urls.len() + 1)
                 }
                 (before, _) => format!("mirror {}: {reason}", before + 1),
@@ -47,21 +47,21 @@ pub(super) fn addresses(text: &str) -> Result<Vec<Url>, String> {
     Ok(urls)
 }
 
-/// What is around a URL on its line.
+/// What is beside a URL on its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Neighbours {
-    /// Nothing that would be taken for a part of it.
-    None,
-    /// It has not been looked at.
-    Unknown,
+enum BesideUrl {
+    /// Nothing that would be sent as a part of it.
+    Nothing,
+    /// That was not checked yet.
+    Unchecked,
 }
 
-fn address(text: &str, neighbours: Neighbours) -> Result<Url, String> {
+fn parse_url(text: &str, beside: BesideUrl) -> Result<Url, String> {
     let Some((scheme, rest)) = split_scheme(text) else {
-        return Err(without_scheme(text));
+        return Err(explain_missing_scheme(text));
     };
     if !is_web(scheme) {
-        return Err(unsupported(scheme));
+        return Err(unsupported_scheme(scheme));
     }
     let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
     let authority = &rest[..end.unwrap_or(rest.len())];
@@ -69,33 +69,33 @@ fn address(text: &str, neighbours: Neighbours) -> Result<Url, String> {
     if host.is_empty() || host.starts_with(':') {
         return Err("missing host".to_owned());
     }
-    if neighbours == Neighbours::Unknown && !is_plain(rest) {
-        ensure_nothing_is_beside_it(rest, host)?;
+    if beside == BesideUrl::Unchecked && !is_plain(rest) {
+        ensure_nothing_beside(rest, host)?;
     }
-    ensure_it_ends_well(rest)?;
-    let url = Url::parse(text).map_err(unparsable)?;
-    if url.host_str().is_some_and(|host| host.bytes().any(is_in_no_name)) {
+    ensure_plausible_end(rest)?;
+    let url = Url::parse(text).map_err(explain_parse_error)?;
+    if url.host_str().is_some_and(|host| host.bytes().any(is_invalid_in_host)) {
         return Err("invalid host".to_owned());
     }
     Ok(url)
 }
 
-const COMMENT: &str = "comment after the URL; put it on a line of its own";
+const COMMENT_AFTER_URL: &str = "comment after the URL; put it on a line of its own";
 
-/// Whether the parser lets this character pass in a host, and no name has it.
-fn is_in_no_name(byte: u8) -> bool {
+/// Whether no host name contains this character, although the parser accepts it.
+fn is_invalid_in_host(byte: u8) -> bool {
     matches!(
         byte,
         b'"' | b'\'' | b'`' | b',' | b';' | b'!' | b'$' | b'&' | b'(' | b')' | b'*' | b'{' | b'}'
     )
 }
 
-fn unsupported(scheme: &str) -> String {
+fn unsupported_scheme(scheme: &str) -> String {
     format!("unsupported scheme '{}' (expected http or https)", redacted_line(scheme))
 }
 
-/// Ensures that the URL does not end with a character that hardly belongs to it.
-fn ensure_it_ends_well(rest: &str) -> Result<(), String> {
+/// Ensures that the URL does not end with a character that is unlikely to belong to it.
+fn ensure_plausible_end(rest: &str) -> Result<(), String> {
     match rest.chars().next_back() {
         Some(last) if is_delimiter(last) => {
             Err(format!("quote or bracket {last} after the URL; remove it"))
@@ -111,8 +111,8 @@ fn ensure_it_ends_well(rest: &str) -> Result<(), String> {
 }
 
 /// Ensures that nothing is beside the URL on its line: it would be sent as a part of the URL.
-fn ensure_nothing_is_beside_it(rest: &str, host: &str) -> Result<(), String> {
-    if holds_a_second_address(rest) {
+fn ensure_nothing_beside(rest: &str, host: &str) -> Result<(), String> {
+    if contains_second_url(rest) {
         return Err(
             "two URLs; put each on its own line, or a TAB between mirrors of one file".to_owned()
         );
@@ -122,7 +122,7 @@ fn ensure_nothing_is_beside_it(rest: &str, host: &str) -> Result<(), String> {
     }
     if let Some((_, behind)) = rest.split_once(char::is_whitespace) {
         return Err(if behind.trim_start().starts_with('#') {
-            COMMENT.to_owned()
+            COMMENT_AFTER_URL.to_owned()
         } else if host.contains(char::is_whitespace) {
             "space in host name; put one URL per line".to_owned()
         } else {
@@ -136,12 +136,12 @@ fn is_web(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
-/// Whether another URL follows after a space, quote or invisible character, as where several are on one line.
-fn holds_a_second_address(rest: &str) -> bool {
-    let between = |character: char| {
+/// Whether another URL follows after a space, quote or invisible character: several URLs may be on one line.
+fn contains_second_url(rest: &str) -> bool {
+    let is_separator = |character: char| {
         character.is_whitespace() || is_invisible(character) || is_delimiter(character)
     };
-    rest.split(between)
+    rest.split(is_separator)
         .skip(1)
         .any(|word| split_scheme(word).is_some_and(|(scheme, _)| is_web(scheme)))
 }
@@ -166,7 +166,8 @@ const OTHER_SCHEMES: [&str; 16] = [
     "xmpp",
 ];
 
-fn without_scheme(text: &str) -> String {
+/// The message about a text that does not begin with `SCHEME://`.
+fn explain_missing_scheme(text: &str) -> String {
     if is_header(text) && names_urls(text) {
         return "name of a column; remove the line".to_owned();
     }
@@ -176,11 +177,11 @@ fn without_scheme(text: &str) -> String {
     if let Some((scheme, _)) = text.split_once(':')
         && OTHER_SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())
     {
-        return unsupported(scheme);
+        return unsupported_scheme(scheme);
     }
     let (may_hold_a_password, host) = (text.contains('@'), first_host(text));
     if !is_host(host)
-        && let Some(Surrounded { kind, url }) = surrounded(text)
+        && let Some(Surrounded { kind, url }) = find_surrounded(text)
     {
         let advice = if may_hold_a_password || Url::parse(url).is_err() {
             String::new()
@@ -216,10 +217,10 @@ pub(super) fn meant_url(text: &str) -> Option<String> {
         Some((scheme, _, rest)) => (scheme, rest),
         None => ("https", text.strip_prefix("//").unwrap_or(text)),
     };
-    guess(&format!("{scheme}://{rest}"), rest)
+    suggest(&format!("{scheme}://{rest}"), rest)
 }
 
-/// `http` or `https`, what stands in the place of `://`, and the rest.
+/// Splits a URL with a mistyped `://`: `http` or `https`, what was typed instead of `://`, and the rest.
 fn broken_separator(text: &str) -> Option<(&str, &str, &str)> {
     let end = text.find(|character: char| !character.is_ascii_alphanumeric())?;
     let (scheme, behind) = text.split_at(end);
@@ -229,8 +230,8 @@ fn broken_separator(text: &str) -> Option<(&str, &str, &str)> {
     (is_web(scheme) && is_meant).then_some((scheme, separator, rest))
 }
 
-/// A guess, if it is a URL and, as far as can be seen, holds no password; `rest` is what begins with its host.
-fn guess(url: &str, rest: &str) -> Option<String> {
+/// `url` as a suggestion, if it is a URL without an apparent password. `rest` is its part from the host on.
+fn suggest(url: &str, rest: &str) -> Option<String> {
     let is_whole = !url.contains(|character: char| {
         character == '@'
             || character.is_whitespace()
@@ -249,8 +250,8 @@ fn first_host(text: &str) -> &str {
     text.split(['/', '?', '#', '\\']).next().unwrap_or_default()
 }
 
-/// Names of files that end like this are not hosts.
-const FILES: [&str; 20] = [
+/// Extensions of files: a name that ends with one of them is not a host.
+const FILE_EXTENSIONS: [&str; 20] = [
     "asp", "css", "csv", "gif", "gz", "htm", "html", "jpeg", "jpg", "js", "json", "list", "pdf",
     "php", "png", "svg", "tar", "txt", "xml", "zip",
 ];
@@ -269,11 +270,11 @@ fn is_host(text: &str) -> bool {
         && labels().all(is_label)
         && labels()
             .next_back()
-            .is_some_and(|last| !FILES.contains(&last.to_ascii_lowercase().as_str()));
+            .is_some_and(|last| !FILE_EXTENSIONS.contains(&last.to_ascii_lowercase().as_str()));
     (is_name || name.eq_ignore_ascii_case("localhost")) && port.parse::<u16>().is_ok()
 }
 
-fn unparsable(error: ParseError) -> String {
+fn explain_parse_error(error: ParseError) -> String {
     match error {
         ParseError::InvalidPort => "invalid port (expected 1-65535)".to_owned(),
         ParseError::EmptyHost => "missing host".to_owned(),
@@ -289,25 +290,25 @@ fn unparsable(error: ParseError) -> String {
 mod tests {
     use super::*;
 
-    fn one(text: &str) -> String {
-        let urls = addresses(text).unwrap();
+    fn parse_one(text: &str) -> String {
+        let urls = parse_urls(text).unwrap();
         assert_eq!(urls.len(), 1);
         urls[0].to_string()
     }
 
     #[test]
     fn web_addresses_are_read_as_browsers_read_them() {
-        assert_eq!(one("https://example.org"), "https://example.org/");
-        assert_eq!(one("HTTP://Example.ORG:80/a#b"), "http://example.org/a#b");
-        assert_eq!(one("https://bücher.example/"), "https://xn--bcher-kva.example/");
-        assert_eq!(one("http://a.b/Inc.(x)'"), "http://a.b/Inc.(x)'");
-        assert_eq!(one("http://u:p@a.b/"), "http://u:p@a.b/");
-        assert_eq!(one("http://[::1]:8080/"), "http://[::1]:8080/");
+        assert_eq!(parse_one("https://example.org"), "https://example.org/");
+        assert_eq!(parse_one("HTTP://Example.ORG:80/a#b"), "http://example.org/a#b");
+        assert_eq!(parse_one("https://bücher.example/"), "https://xn--bcher-kva.example/");
+        assert_eq!(parse_one("http://a.b/Inc.(x)'"), "http://a.b/Inc.(x)'");
+        assert_eq!(parse_one("http://u:p@a.b/"), "http://u:p@a.b/");
+        assert_eq!(parse_one("http://[::1]:8080/"), "http://[::1]:8080/");
     }
 
     #[test]
     fn mirrors_are_separated_by_tabs() {
-        let urls = addresses("http://a.b/x\t\t http://c.d/x\t").unwrap();
+        let urls = parse_urls("http://a.b/x\t\t http://c.d/x\t").unwrap();
         assert_eq!(
             urls.iter().map(Url::as_str).collect::<Vec<_>>(),
             ["http://a.b/x", "http://c.d/x"]
@@ -393,7 +394,7 @@ mod tests {
             ("http://\"a.b\"/", "invalid URL 'http://\"a.b\"/': invalid host"),
         ];
         for (text, message) in table {
-            assert_eq!(addresses(text), Err(message.to_owned()), "{text}");
+            assert_eq!(parse_urls(text), Err(message.to_owned()), "{text}");
         }
     }
 
@@ -405,12 +406,12 @@ mod tests {
             "http//u:hunter2@a.b",
             "//u:hunter2@a.b",
         ] {
-            let message = addresses(text).unwrap_err();
+            let message = parse_urls(text).unwrap_err();
             assert!(!message.contains("hunter2"), "{message}");
         }
         for text in ["http://u:hunter2/x@a.b", "http://u:hunter2\t@a.b/", "http://u:1hunter2?@a b/"]
         {
-            let message = addresses(text).unwrap_err();
+            let message = parse_urls(text).unwrap_err();
             assert!(!message.contains("hunter2"), "{message}");
         }
     }

@@ -1,9 +1,9 @@
-//! Characters around a URL: blanks, invisible characters, quotes, brackets. They are removed if the meaning is clear, and
+//! Characters around a URL: whitespace, invisible characters, quotes, brackets. They are removed if the meaning is clear, and
 //! described in a message otherwise.
 
 use crate::text::is_hidden;
 
-/// Characters that open what is around a URL, and those that close it.
+/// Quotes and brackets around a URL: the opening character, and those that close it.
 const PAIRS: [(char, &[char]); 15] = [
     ('<', &['>']),
     ('"', &['"']),
@@ -22,7 +22,7 @@ const PAIRS: [(char, &[char]); 15] = [
     ('\u{300c}', &['\u{300d}']),
 ];
 
-/// The text without blanks and invisible characters at its ends.
+/// The text without whitespace and invisible characters at its ends.
 pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|character: char| character.is_whitespace() || is_invisible(character))
 }
@@ -35,16 +35,16 @@ pub(super) fn is_invisible(character: char) -> bool {
 }
 
 /// The text without quotes or angle brackets around all of it, and without the `URL:` that may begin what is in angle
-/// brackets (RFC 3986 appendix C). Quotes that occur inside as well are left: they are not around one thing.
+/// brackets (RFC 3986 appendix C). Quotes that occur inside too are left: they are not around one thing.
 pub(super) fn unwrapped(text: &str) -> &str {
     let mut text = text;
-    while let Some(inside) = without_a_pair(text) {
+    while let Some(inside) = strip_pair(text) {
         text = inside;
     }
     text
 }
 
-fn without_a_pair(text: &str) -> Option<&str> {
+fn strip_pair(text: &str) -> Option<&str> {
     let (open, closers) = PAIRS.iter().find(|(open, _)| text.starts_with(*open))?;
     let inside = text[open.len_utf8()..].strip_suffix(*closers)?;
     if inside.contains(*open) || inside.contains(*closers) {
@@ -77,7 +77,7 @@ const fn bit_of(character: char) -> u128 {
     if character.is_ascii() { 1 << character as u32 } else { 0 }
 }
 
-/// Whether a byte is a printable ASCII character, but no blank, quote or angle bracket.
+/// Whether a byte is a printable ASCII character other than a space, quote or angle bracket.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte: u8 = b'!';
@@ -88,8 +88,8 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Whether a text is only printable ASCII without blanks, quotes and angle brackets, as most URLs are: then there is
-/// nothing around it and nothing beside it.
+/// Whether a text is only printable ASCII without spaces, quotes and angle brackets, as most URLs are: then nothing is around
+/// or beside it.
 pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
@@ -103,7 +103,7 @@ pub(super) fn is_delimiter(character: char) -> bool {
     PAIRS.iter().any(|(open, closers)| *open == character || closers.contains(&character))
 }
 
-/// What is around a URL that starts further on in a text, and the URL.
+/// A URL in a text that does not start with it.
 pub(super) struct Surrounded<'a> {
     /// The kind of text around it, for the message.
     pub kind: &'static str,
@@ -111,12 +111,12 @@ pub(super) struct Surrounded<'a> {
 }
 
 /// Finds the URL in a text that does not start with one.
-pub(super) fn surrounded(text: &str) -> Option<Surrounded<'_>> {
+pub(super) fn find_surrounded(text: &str) -> Option<Surrounded<'_>> {
     let lower = text.to_ascii_lowercase();
     let start = [lower.find("http://"), lower.find("https://")].into_iter().flatten().min()?;
     let (before, rest) = text.split_at(start);
     let url = &rest[..end_of_url(before, rest)];
-    Some(Surrounded { kind: described(before), url: url.trim_end_matches([',', ';']) })
+    Some(Surrounded { kind: describe_prefix(before), url: url.trim_end_matches([',', ';']) })
 }
 
 fn end_of_url(before: &str, rest: &str) -> usize {
@@ -133,7 +133,7 @@ fn end_of_url(before: &str, rest: &str) -> usize {
     .unwrap_or(rest.len())
 }
 
-fn described(before: &str) -> &'static str {
+fn describe_prefix(before: &str) -> &'static str {
     let marker = before.trim_end();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if before.ends_with("](") || before.ends_with("](<") {
@@ -194,9 +194,9 @@ mod tests {
             ("\"http://a.b/x\",", "quotes or brackets around the URL", "http://a.b/x"),
             ("{\"url\": \"http://a.b/x\"}", "text before the URL", "http://a.b/x"),
         ] {
-            let found = surrounded(text).unwrap();
+            let found = find_surrounded(text).unwrap();
             assert_eq!((found.kind, found.url), (what, url), "{text}");
         }
-        assert!(surrounded("a.b").is_none());
+        assert!(find_surrounded("a.b").is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! Access to object stores: credentials, the client, and the thread of its requests. Reaches one only in a build with the
-//! feature `object-store`.
+//! Access to object stores: credentials, the client, and the thread of its requests. A build without the feature
+//! `object-store` cannot reach any.
 
 #[cfg(feature = "object-store")]
 mod profile;
@@ -21,28 +21,28 @@ pub(crate) use put::{PART, PutFault, put_file, put_in_parts, read_part};
 #[cfg(feature = "object-store")]
 pub(crate) use remote::{ObjectFault, Remote};
 
-/// How long a store that does not answer is asked again, where no option says it.
+/// How long requests to a store that does not answer are repeated, unless an option says otherwise.
 #[cfg(feature = "object-store")]
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why an object store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// This program cannot reach any.
+    /// This build cannot reach object stores.
     #[error("{0}: object stores need a fetch that was built with --features object-store")]
     Unbuilt(String),
-    /// It does not do what it is asked, for a reason that the user can change.
+    /// The store refuses to do its work, for a reason that the user can change.
     #[error("{url}: {reason}")]
     Refused {
-        /// The place.
+        /// The URL of the store or the object.
         url: String,
         /// What is wrong.
         reason: String,
     },
-    /// It cannot be reached, or does not do its work.
+    /// The store cannot be reached, or fails.
     #[error("cannot use {url}: {reason}")]
     Unusable {
-        /// The place.
+        /// The URL of the store or the object.
         url: String,
         /// What is wrong.
         reason: String,
@@ -64,7 +64,7 @@ impl From<ObjectError> for io::Error {
     }
 }
 
-/// One object that is put when its content is complete. There is none in a build that cannot reach a store.
+/// One object that is put when its content is complete. A build that cannot reach object stores cannot create one.
 #[derive(Debug)]
 pub(crate) struct ObjectFile {
     #[cfg(feature = "object-store")]
@@ -96,8 +96,8 @@ impl ObjectFile {
         file.rewind()?;
         let Self { remote, name } = self;
         let path = remote.path(&name).ok_or(io::ErrorKind::InvalidFilename)?;
-        let of_task = remote.clone();
-        let put = remote.wait(async move { put_file(&*of_task.store, &path, file).await });
+        let task_remote = remote.clone();
+        let put = remote.wait(async move { put_file(&*task_remote.store, &path, file).await });
         put.map(drop).map_err(|fault| match fault {
             PutFault::Local(error) => error,
             PutFault::Store(fault) => fault.into(),

@@ -1,4 +1,4 @@
-//! The profile of the AWS tools: the files `~/.aws/credentials` and `~/.aws/config`, which they share.
+//! Reads a profile of the AWS tools from the files that they share, `~/.aws/credentials` and `~/.aws/config`.
 
 use std::collections::HashMap;
 use std::env;
@@ -14,7 +14,7 @@ use crate::text::io_message;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct AwsProfile(HashMap<String, String>);
 
-/// The settings that count, and what they set.
+/// The settings that are used, and the options of the client that they set.
 const SETTINGS: [(&str, AmazonS3ConfigKey); 5] = [
     ("aws_access_key_id", AmazonS3ConfigKey::AccessKeyId),
     ("aws_secret_access_key", AmazonS3ConfigKey::SecretAccessKey),
@@ -24,10 +24,10 @@ const SETTINGS: [(&str, AmazonS3ConfigKey); 5] = [
 ];
 
 impl AwsProfile {
-    /// The profile that `AWS_PROFILE` names, else the default one. There need be none, unless it is named.
+    /// The profile that `AWS_PROFILE` names, else the default one, which may be missing.
     ///
     /// # Errors
-    /// If a file cannot be read, or there is no profile of the name.
+    /// If a file cannot be read, or the named profile is missing.
     pub(super) fn of_environment() -> Result<Self, String> {
         let named = env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
         let name = named.as_deref().unwrap_or("default");
@@ -60,7 +60,8 @@ impl AwsProfile {
         }
     }
 
-    /// Adds to a builder what the environment has not set. Keys of the environment go without what a file adds to others.
+    /// Adds the settings that the environment has not set. Keys and tokens of the profile are ignored if the environment has a
+    /// key.
     pub(super) fn add_to(self, mut builder: AmazonS3Builder) -> AmazonS3Builder {
         let has_key = builder.get_config_value(&AmazonS3ConfigKey::AccessKeyId).is_some();
         for (name, key) in SETTINGS {
@@ -77,15 +78,15 @@ impl AwsProfile {
 /// The settings of the section of a profile; `None` if there is none. Indented lines belong to the setting before them.
 fn section(text: &str, profile: &str) -> Option<HashMap<String, String>> {
     let mut found = None;
-    let mut is_in = false;
+    let mut is_in_section = false;
     for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
         if let Some(head) = line.trim().strip_prefix('[').and_then(|line| line.split_once(']')) {
             let name = head.0.trim();
-            is_in = name.strip_prefix("profile ").unwrap_or(name).trim() == profile;
-            if is_in {
+            is_in_section = name.strip_prefix("profile ").unwrap_or(name).trim() == profile;
+            if is_in_section {
                 found.get_or_insert_with(HashMap::new);
             }
-        } else if is_in
+        } else if is_in_section
             && !line.starts_with([' ', '\t'])
             && let Some((name, value)) = line.split_once('=')
             && let Some(settings) = &mut found

@@ -1,4 +1,4 @@
-//! Puts files, those that are too large for one request in parts.
+//! Puts files into an object store: large ones in parts, others in one request.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,11 +12,11 @@ use tokio::task::spawn_blocking;
 
 use super::remote::ObjectFault;
 
-/// The most bytes that are put in one request, and the least of a part of a larger body.
+/// The most bytes that are put in one request, and the least number of bytes in a part of a larger file.
 pub(crate) const PART: u64 = 8 << 20;
 
 /// The most parts of an object.
-const MOST_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 
 /// Why a file was not put.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl From<Error> for PutFault {
     }
 }
 
-/// Puts a body that is too large for one request.
+/// Puts a file that is too large for one request.
 pub(crate) async fn put_in_parts(
     store: &dyn ObjectStore,
     path: &Path,
@@ -41,7 +41,7 @@ pub(crate) async fn put_in_parts(
     mut file: File,
     length: u64,
 ) -> Result<PutResult, PutFault> {
-    let part = PART.max(length.div_ceil(MOST_PARTS));
+    let part = PART.max(length.div_ceil(MAX_PARTS));
     let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
     let upload = store.put_multipart_opts(path, options).await?;
     let mut writer = WriteMultipart::new_with_chunk_size(upload, part as usize);
@@ -57,7 +57,7 @@ pub(crate) async fn put_in_parts(
                 writer.put(bytes);
             }
             Err(fault) => {
-                // What cannot be removed now, a rule of the bucket may remove.
+                // If the parts cannot be removed now, a lifecycle rule of the bucket may remove them.
                 let _ = writer.abort().await;
                 return Err(fault);
             }
@@ -65,7 +65,7 @@ pub(crate) async fn put_in_parts(
     }
 }
 
-/// Reads the next bytes of a file, as many as a part has if there are so many.
+/// Reads the next bytes of a file: `length`, or all that are left. Returns the file too.
 pub(crate) async fn read_part(mut file: File, length: u64) -> Result<(File, Bytes), PutFault> {
     let read = spawn_blocking(move || {
         let mut bytes = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) async fn read_part(mut file: File, length: u64) -> Result<(File, Byte
     read.await.map_err(io::Error::other).and_then(|read| read).map_err(PutFault::Local)
 }
 
-/// Puts the whole of a local file, whatever has its name in the store.
+/// Puts a whole file, and replaces the object at `path` if there is one.
 pub(crate) async fn put_file(
     store: &dyn ObjectStore,
     path: &Path,

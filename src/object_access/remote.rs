@@ -28,32 +28,32 @@ use super::profile::AwsProfile;
 use crate::plan::{ObjectService, ObjectUrl};
 use crate::text::{io_message, is_hidden};
 
-/// How long a connection may take, and how long a request may be silent, or take in all.
+/// How long connecting may take, how long the store may be silent during a request, and how long a request may take in all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How long credentials are looked for that the environment does not have.
+/// How long credentials are looked for outside the environment.
 const CREDENTIAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bounds of the wait before a request is repeated.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The codes of S3, Google Cloud Storage and Azure for a bucket, or container, that does not exist.
 const NO_BUCKET: [&str; 2] = ["NoSuchBucket", "ContainerNotFound"];
 
-/// Retries are bounded by their time.
-const MOST_RETRIES: usize = 1000;
+/// More than are ever made: retries are bounded by their time.
+const MAX_RETRIES: usize = 1000;
 
-/// An object store, and the thread of its requests: connections belong to the event loop that made them, and those of
-/// workers end before the last request is made.
+/// A connection to an object store. Its requests are made on a thread of their own: connections belong to the event loop that
+/// made them, and those of workers end before the last request is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
     pub store: Arc<dyn ObjectStore>,
-    /// What all names begin with.
+    /// The path that all objects are below.
     root: Path,
-    /// What the names of our own objects begin with, below that.
+    /// The folder of fetch's own objects, below that path.
     own: Arc<str>,
     url: Arc<ObjectUrl>,
     thread: Arc<RequestThread>,
@@ -64,7 +64,7 @@ pub(crate) struct Remote {
 pub(crate) enum ObjectFault {
     /// Something has to be changed by the user: credentials, rights, the bucket.
     Refused(String),
-    /// The store cannot be reached, or does not do its work.
+    /// The store cannot be reached, or fails.
     Broken(String),
 }
 
@@ -85,7 +85,7 @@ impl From<ObjectFault> for io::Error {
 impl From<object_store::Error> for ObjectFault {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error as E;
-        let reason = shown(&reason_of(&error));
+        let reason = printable(&reason_of(&error));
         match error {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
                 Self::Refused(format!("the object store refuses the credentials ({reason})"))
@@ -129,18 +129,18 @@ fn reason_of(error: &object_store::Error) -> String {
 }
 
 /// The most characters of a reason; servers may send any number.
-const LONGEST_REASON: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 
-/// A reason as it may be shown.
-fn shown(reason: &str) -> String {
+/// A reason without invisible characters, shortened for a message.
+fn printable(reason: &str) -> String {
     let plain = reason.chars().map(|character| if is_hidden(character) { ' ' } else { character });
-    plain.take(LONGEST_REASON).collect::<String>().trim().to_owned()
+    plain.take(MAX_REASON_CHARS).collect::<String>().trim().to_owned()
 }
 
 #[derive(Debug)]
 struct RequestThread {
     handle: Handle,
-    /// The thread ends when this is gone.
+    /// The thread ends when this is dropped.
     _stop: oneshot::Sender<Infallible>,
 }
 
@@ -157,7 +157,7 @@ impl RequestThread {
     }
 }
 
-/// Connects with the HTTP client of this crate, whatever the options of the library say.
+/// Makes the library use this HTTP client, whatever its own options say.
 #[derive(Debug, Clone)]
 struct Connector(reqwest::Client);
 
@@ -177,7 +177,7 @@ fn http_client() -> Result<reqwest::Client, String> {
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("fetch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE)
+        .read_timeout(READ_TIMEOUT)
         .timeout(REQUEST_TIMEOUT);
     client.build().map_err(|error| error.to_string())
 }
@@ -192,10 +192,11 @@ impl Remote {
         Self::open_with(url, ".fetch".to_owned(), patience)
     }
 
-    /// The same for files whose names begin with the last segment of the prefix, which is returned too.
+    /// Connects to the store of a URL whose last segment is the beginning of names, such as those of archives, or a whole name.
+    /// Returns that segment too; the names of other objects are relative to the path above it.
     ///
     /// # Errors
-    /// The same, and if there is no such segment.
+    /// As for [`open`](Self::open), and if there is no such segment.
     pub(crate) fn open_beside(
         url: &ObjectUrl,
         patience: Duration,
@@ -223,9 +224,9 @@ impl Remote {
             reason: format!("cannot start a thread: {}", io_message(&error)),
         })?;
         // The library looks for a runtime while it builds a client.
-        let connected = thread.handle.enter();
+        let entered = thread.handle.enter();
         let (store, credentials) = connect(url, patience).map_err(refused)?;
-        drop(connected);
+        drop(entered);
         let (thread, url) = (Arc::new(thread), Arc::new(url.clone()));
         let remote = Self { store, root, own: own.into(), url, thread };
         remote.wait(credentials).map_err(refused)?;
@@ -237,7 +238,7 @@ impl Remote {
         &self.url
     }
 
-    /// What the paths of all objects begin with; `None` if that is nothing.
+    /// The path that all objects are below; `None` if it is empty.
     pub(crate) fn root(&self) -> Option<&Path> {
         Some(&self.root).filter(|root| !root.as_ref().is_empty())
     }
@@ -251,12 +252,12 @@ impl Remote {
         Path::parse(whole).ok()
     }
 
-    /// The name of an object of our own.
+    /// The name of one of fetch's own objects.
     pub(crate) fn own_name(&self, name: &str) -> String {
         format!("{}/{name}", self.own)
     }
 
-    /// Its path.
+    /// The path of one of fetch's own objects.
     pub(crate) fn own_path(&self, name: &str) -> Path {
         self.path(&self.own_name(name)).unwrap_or_default()
     }
@@ -269,7 +270,7 @@ impl Remote {
         }
     }
 
-    /// Makes requests on the thread of the store.
+    /// Runs `work` on the thread of the store. The future returned waits for its result.
     pub(crate) fn spawn<T: Send + 'static, W: Future<Output = T> + Send + 'static>(
         &self,
         work: W,
@@ -278,7 +279,7 @@ impl Remote {
         async { task.await.expect("a request does not panic") }
     }
 
-    /// Makes requests, and waits for them. Must not be called on the thread of an event loop.
+    /// Runs `work` on the thread of the store, and blocks until it ends. Must not be called on the thread of an event loop.
     pub(crate) fn wait<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -291,7 +292,7 @@ impl Remote {
     }
 }
 
-/// Looks for credentials.
+/// A future that fails if there are no credentials.
 type CredentialCheck = std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 fn connect(
@@ -299,10 +300,10 @@ fn connect(
     patience: Duration,
 ) -> Result<(Arc<dyn ObjectStore>, CredentialCheck), String> {
     let connector = Connector(http_client()?);
-    let backoff = BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2. };
-    let retry = RetryConfig { backoff, max_retries: MOST_RETRIES, retry_timeout: patience };
+    let backoff = BackoffConfig { init_backoff: FIRST_BACKOFF, max_backoff: MAX_BACKOFF, base: 2. };
+    let retry = RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: patience };
     let credentials = CredentialHint::of(url.service);
-    let fault = |error: object_store::Error| credentials.fault(&error);
+    let fault = |error: object_store::Error| credentials.explain_invalid_settings(&error);
     match url.service {
         ObjectService::S3 => {
             let builder = AwsProfile::of_environment()?.add_to(AmazonS3Builder::from_env());
@@ -338,7 +339,7 @@ fn connect(
     }
 }
 
-/// How credentials can be given.
+/// Advice on how credentials can be given.
 struct CredentialHint(&'static str);
 
 impl CredentialHint {
@@ -357,17 +358,17 @@ impl CredentialHint {
         Self(hint)
     }
 
-    /// What is said of settings of the environment, or a file that they name, with which no connection can be made.
-    fn fault(&self, error: &object_store::Error) -> String {
-        format!("invalid credentials or settings ({}); {}", shown(&reason_of(error)), self.0)
+    /// The message about settings of the environment, or of a file that they name, with which no client can be built.
+    fn explain_invalid_settings(&self, error: &object_store::Error) -> String {
+        format!("invalid credentials or settings ({}); {}", printable(&reason_of(error)), self.0)
     }
 
-    /// Looks for credentials, so that their lack is not taken for that of the store.
+    /// Looks for credentials, so that missing ones are not reported as a failure of the store.
     fn check<P: CredentialProvider + ?Sized + 'static>(self, provider: Arc<P>) -> CredentialCheck {
         Box::pin(async move {
             let reason = match timeout(CREDENTIAL_TIMEOUT, provider.get_credential()).await {
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) => shown(&reason_of(&error)),
+                Ok(Err(error)) => printable(&reason_of(&error)),
                 Err(_) => "no answer from the metadata service of the machine".to_owned(),
             };
             Err(format!("no credentials found ({reason}); {}", self.0))

@@ -13,7 +13,7 @@ use crate::model::{Attempt, AttemptOutcome, Failure, JobKind, PartialBody, Queue
 use crate::plan::RetryOptions;
 
 /// Attempts that bring bytes and use up no retry, for one target or segment.
-const MOST_CONTINUED: u32 = 1000;
+const MAX_CONTINUED: u32 = 1000;
 
 /// The limits of retries and redirects.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ pub(crate) enum NextAction {
 /// followed by a back-off and another round, without the mirrors whose failure waiting does not mend.
 ///
 /// If there is only one URL, an attempt that brought bytes that are kept is continued after the shortest back-off and
-/// uses up no round: [`MOST_CONTINUED`] times at most, and not at all where retries are off. Another mirror could not
+/// uses up no round: [`MAX_CONTINUED`] times at most, and not at all where retries are off. Another mirror could not
 /// continue them.
 ///
 /// Where a range was refused, the whole is requested once before anything else is given up for it.
@@ -175,7 +175,7 @@ fn decide(
     // A server that refuses ranges and breaks off at the same byte each time brings the same bytes again and again.
     let is_farther = has_progress(job, attempt) && length(&attempt.part) > job.most_kept;
     let continues = has_one_url && is_farther && is_transient(&failure);
-    if continues && rules.retry.times > 0 && job.continued < MOST_CONTINUED {
+    if continues && rules.retry.times > 0 && job.continued < MAX_CONTINUED {
         next.continued += 1;
         start_over_at(&mut next, job.request.mirror, &failure);
         return NextAction::Retry {
@@ -403,7 +403,7 @@ pub(crate) mod tests {
             assert_eq!((job.attempt, wait), (continued + 2, Duration::from_millis(500)));
             (current, bytes, continued) = (job, bytes + 1, continued + 1);
         }
-        assert_eq!(continued, MOST_CONTINUED);
+        assert_eq!(continued, MAX_CONTINUED);
     }
 
     #[test]

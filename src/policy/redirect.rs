@@ -8,7 +8,7 @@ use crate::model::{Failure, Job, JobKind, QueuedJob};
 use crate::redaction::redacted_line;
 
 /// The longest Location that is followed, bytes: several times what servers take as a request line.
-const MOST_LOCATION_BYTES: usize = 32 * 1024;
+const MAX_LOCATION_BYTES: usize = 32 * 1024;
 
 /// The URL that a redirect of `job` with this status leads to (RFC 9110 section 10.2.2). A fragment is inherited; userinfo is kept
 /// as long as the origin stays the same, and that of the listed URL is back at its origin.
@@ -24,10 +24,10 @@ pub(super) fn hop(
     let Some(location) = location else {
         return Err(Failure::Redirect("redirect without Location header".to_owned()));
     };
-    if location.len() > MOST_LOCATION_BYTES {
+    if location.len() > MAX_LOCATION_BYTES {
         let length = location.len();
         return Err(Failure::Redirect(format!(
-            "redirect with a Location header of {length} bytes (limit {MOST_LOCATION_BYTES})"
+            "redirect with a Location header of {length} bytes (limit {MAX_LOCATION_BYTES})"
         )));
     }
     let text = text_of(location);

@@ -7,13 +7,13 @@ use crate::model::{Attempt, AttemptOutcome, Failure};
 use crate::plan::RetryOptions;
 
 /// Upper bound of the back-off.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// The wait before the attempt after `failed` failed ones: exponential with full jitter, between zero and a bound that
 /// starts at `base` and doubles with each attempt, up to a minute. `chance` is uniform in 0..1.
 pub(crate) fn backoff(base: Duration, failed: u32, chance: f64) -> Duration {
     let doubled = base.saturating_mul(2u32.saturating_pow(failed.saturating_sub(1)));
-    doubled.min(LONGEST.max(base)).mul_f64(chance)
+    doubled.min(MAX_BACK_OFF.max(base)).mul_f64(chance)
 }
 
 /// The wait that a Retry-After field asks for, in seconds or as a date (RFC 9110 section 10.2.3); `None` if it

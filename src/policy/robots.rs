@@ -11,10 +11,10 @@ use url::{Position, Url};
 use crate::model::Failure;
 
 /// The most bytes of a robots.txt that are read (section 2.5); the rest is ignored, and so is a line that the limit cuts.
-pub(crate) const MOST_BYTES: usize = BYTE_LIMIT;
+pub(crate) const MAX_BYTES: usize = BYTE_LIMIT;
 
 /// The most redirects that are followed to a robots.txt (section 2.3.1.2).
-pub(crate) const MOST_REDIRECTS: u32 = 5;
+pub(crate) const MAX_REDIRECTS: u32 = 5;
 
 /// The rules of one host for this robot. They are shared by reference counting: a large file takes megabytes.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct RobotsRules(Robots);
 /// The result of requesting a robots.txt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RobotsReply<'a> {
-    /// The body of a final 2xx, or more than its first [`MOST_BYTES`] bytes if it is longer.
+    /// The body of a final 2xx, or more than its first [`MAX_BYTES`] bytes if it is longer.
     Body(&'a [u8]),
     /// Anything else, after all tries.
     Failed(&'a Failure),
@@ -311,9 +311,9 @@ mod tests {
     fn what_lies_beyond_the_first_500_kib_does_not_count() {
         let filler = "# a comment of 32 bytes in all..\n";
         let mut lines = "User-agent: *\nDisallow: /early\n".to_owned();
-        lines.push_str(&filler.repeat(MOST_BYTES / filler.len() - 2));
+        lines.push_str(&filler.repeat(MAX_BYTES / filler.len() - 2));
         let inside = format!("{lines}\nDisallow: /in\n");
-        assert!(inside.len() < MOST_BYTES);
+        assert!(inside.len() < MAX_BYTES);
         assert!(!allowed(&inside, "/in"));
         let beyond = format!("{lines}{}Disallow: /out\n", filler.repeat(3));
         assert!(!allowed(&beyond, "/early"));
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_rule_that_the_limit_cuts_does_not_count() {
         let mut body = b"User-agent: *\nAllow: /a\nDisallow: /b\n#".to_vec();
-        body.resize(MOST_BYTES - "\nDisallow: /".len(), b'.');
+        body.resize(MAX_BYTES - "\nDisallow: /".len(), b'.');
         body.extend_from_slice(b"\nDisallow: /private\n");
         let rules = RobotsRules::parse(&body, "fetch");
         assert!(rules.allows(&url("/x")));

@@ -122,7 +122,7 @@ pub(super) enum RetentionReason {
     Jobs,
     /// It has none, but a gap, a wait or a failure of its host to remember.
     Limits,
-    /// For nothing: a new queue would do as well.
+    /// For nothing: a new queue would be the same.
     Nothing,
 }
 

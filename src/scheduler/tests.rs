@@ -43,7 +43,7 @@ fn refused() -> Failure {
     Failure::Connect("refused".to_owned())
 }
 
-/// A worker that never stays with a host takes the next job: its URL, or what else it is told.
+/// A worker that never stays with a host takes the next job: its URL, or why there is none.
 fn taken(schedule: &mut Scheduler, now: Instant) -> String {
     match schedule.next(&mut LastHost::default(), now) {
         NextJob::Job(job, _) => job.request.url.to_string(),
@@ -721,7 +721,7 @@ fn what_hosts_allow_is_remembered_in_bounded_memory() {
         let url = url.parse().unwrap();
         schedule.on_feedback(&url, HostFeedback::Served(None), now, now);
         let rules = robots::RobotsRules::parse(b"User-agent: *\nDisallow: /x\n", "fetch");
-        schedule.set_robots(&host_of(&url), rules, robots::MOST_BYTES, now);
+        schedule.set_robots(&host_of(&url), rules, robots::MAX_BYTES, now);
         assert!(schedule.rules_bytes <= RULES_KEPT);
         taken(&mut schedule, now);
         if host % 2 == 0 {

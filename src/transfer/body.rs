@@ -264,7 +264,7 @@ impl BodyReceiver<'_> {
 
     /// Whether the text kept in memory has all bytes of a robots.txt that count.
     fn has_enough_text(&self) -> bool {
-        self.text.as_ref().is_some_and(|text| text.len() > robots::MOST_BYTES)
+        self.text.as_ref().is_some_and(|text| text.len() > robots::MAX_BYTES)
     }
 
     /// Fails if the body is not complete at the end of the message.

@@ -7,17 +7,17 @@ use std::time::SystemTime;
 
 use anyhow::{anyhow, bail};
 
-use crate::cookies::{CookieFile, CookieJar, MOST_OF_A_DOMAIN, MOST_OF_A_JAR};
+use crate::cookies::{CookieFile, CookieJar, MAX_PER_DOMAIN, MAX_PER_JAR};
 use crate::engine::RunCookies;
 use crate::plan::Plan;
 use crate::report::{AtomicFile, written_path};
 use crate::text::{counted, io_message};
 
 /// Bytes of a file that are read at most; 3,000 cookies are shorter.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Invalid lines of a file that are warned of one by one.
-const MOST_WARNINGS: usize = 5;
+const MAX_WARNINGS: usize = 5;
 
 /// The cookies that a run begins with, and warnings about lines that are none.
 ///
@@ -80,18 +80,18 @@ fn text_of(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
         Ok(_) => {}
     }
     let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut text));
+    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
     file.map_err(|error| cannot_read(&io_message(&error)))?;
-    if text.len() as u64 > MOST_BYTES {
+    if text.len() as u64 > MAX_BYTES {
         return Err(cannot_read("it has more than 64 MiB"));
     }
     Ok(Some(text))
 }
 
 fn warnings_of_lines(path: &Path, file: &CookieFile) -> impl Iterator<Item = String> {
-    let shown = file.errors.iter().take(MOST_WARNINGS);
+    let shown = file.errors.iter().take(MAX_WARNINGS);
     let shown = shown.map(|(line, error)| format!("{}:{line}: {error}", path.display()));
-    let further = file.errors.len().saturating_sub(MOST_WARNINGS) as u64;
+    let further = file.errors.len().saturating_sub(MAX_WARNINGS) as u64;
     let further = (further > 0).then(|| {
         format!("{}: {} more that are no cookies", path.display(), counted(further, "line"))
     });
@@ -102,7 +102,7 @@ fn warning_of_limit(path: &Path, file: &CookieFile) -> Option<String> {
     let left_out = (file.left_out > 0).then(|| counted(file.left_out as u64, "cookie"))?;
     let path = path.display();
     Some(format!(
-        "{path}: {left_out} left out (at most {MOST_OF_A_DOMAIN} per domain and {MOST_OF_A_JAR} in all)"
+        "{path}: {left_out} left out (at most {MAX_PER_DOMAIN} per domain and {MAX_PER_JAR} in all)"
     ))
 }
 

@@ -22,7 +22,7 @@ const WAITING: usize = 64 * 1024 * 1024;
 /// Bytes that wait for one file, at least and at most. Of a compressed list they become one member or frame.
 const PIECE: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
 
-/// What the names of files that are not complete begin with, and how many letters follow.
+/// What the names of incomplete files begin with, and how many random characters follow.
 const UNFINISHED: (&str, usize) = (".fetch-split-", 6);
 
 /// The files of a split that is not complete.
@@ -322,17 +322,17 @@ fn sha256_of(path: &Path) -> anyhow::Result<String> {
 
 /// A file under a temporary name, which is deleted when it is dropped.
 fn unfinished_file(dir: &Path) -> io::Result<NamedTempFile> {
-    let (prefix, letters) = UNFINISHED;
-    tempfile::Builder::new().prefix(prefix).rand_bytes(letters).tempfile_in(dir)
+    let (prefix, length) = UNFINISHED;
+    tempfile::Builder::new().prefix(prefix).rand_bytes(length).tempfile_in(dir)
 }
 
-/// Deletes all files under temporary names, as well as the system lets it.
+/// Deletes all files under temporary names. Those that the system does not delete are left.
 fn remove_unfinished(dir: &Path) {
-    let (prefix, letters) = UNFINISHED;
+    let (prefix, length) = UNFINISHED;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let rest = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        let is_one = rest.is_some_and(|rest| rest.len() == letters);
+        let is_one = rest.is_some_and(|rest| rest.len() == length);
         if is_one && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let _ = fs::remove_file(entry.path());
         }

@@ -64,7 +64,7 @@ pub(crate) fn run_child() -> io::Result<()> {
     })
 }
 
-/// Ends this process as soon as the parent has exited: without a parent nothing is of use any more, not even a transfer in
+/// Ends this process as soon as the parent has exited: without a parent no result is of use, not even that of a transfer in
 /// progress. A thread of its own, because that of the transfers may be busy.
 fn exit_with_parent() -> Infallible {
     streams::wait_until_stdin_is_closed();

@@ -96,7 +96,7 @@ pub(super) struct ChildUsage {
 const LENGTH: usize = 4;
 
 /// The longest message in bytes; what is longer is no message.
-const LONGEST: usize = 64 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes that most messages have at most, and that are read at once.
 const READ: usize = 4096;
@@ -147,7 +147,7 @@ impl MessageBuffer {
         let unread = &self.bytes[self.decoded..];
         let Some((length, unread)) = unread.split_first_chunk::<LENGTH>() else { return Ok(None) };
         let length = u32::from_le_bytes(*length) as usize;
-        if length > LONGEST {
+        if length > MAX_MESSAGE_BYTES {
             return Err(NoMessage);
         }
         let Some(message) = unread.get(..length) else { return Ok(None) };

@@ -52,7 +52,7 @@ impl Queue {
         }
         let rules = match job.request.kind {
             JobKind::Robots { .. } => {
-                RetryRules { max_redirects: robots::MOST_REDIRECTS, ..self.rules }
+                RetryRules { max_redirects: robots::MAX_REDIRECTS, ..self.rules }
             }
             _ => self.rules,
         };

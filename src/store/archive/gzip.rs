@@ -168,8 +168,8 @@ pub(super) fn deflate(
     }
 }
 
-/// Appends `input` to `output` as stored (uncompressed) deflate blocks. If `is_end`, they end the stream, and `input` must not be
-/// empty.
+/// Appends `input` to `output` as stored (uncompressed) deflate blocks. If `is_end`, they end the stream, and `input` must not
+/// be empty.
 pub(super) fn store(input: &[u8], is_end: bool, output: &mut Vec<u8>) {
     let mut blocks = input.chunks(MAX_STORED_BLOCK).peekable();
     while let Some(block) = blocks.next() {

@@ -12,7 +12,7 @@ pub(super) struct AppendUnit {
 /// A piece of a unit.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// These bytes.
+    /// Bytes in memory.
     Bytes(Vec<u8>),
     /// The spool file of this name, with its length in bytes.
     File(String, u64),

@@ -1,7 +1,7 @@
-//! Archives in an object store. An object does not grow, so an archive is written in a temporary folder and put as a whole
-//! when it is complete: when the next one is begun, or at the end of the run. Then it is removed from the folder, and the
-//! entries about it are put as pieces of the manifest. Each run begins an archive of its own. A killed run loses the bodies
-//! of the archives that it has not put; the next one fetches them again.
+//! Archives in an object store. Nothing can be appended to an object, so an archive is written in a temporary folder and put
+//! as a whole when it is complete: when the next one is begun, or at the end of the run. Then the entries about it are put as
+//! pieces of the manifest, and its local file is removed. Each run begins an archive of its own. A killed run loses the
+//! bodies of the archives that it has not put; the next one fetches them again.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::lease::{Lease, LeaseState};
-use super::pieces::{MOST_ENTRIES, PieceWriter};
+use super::pieces::{MAX_ENTRIES, PieceWriter};
 use super::{read_manifest, take_lease, unusable};
 use crate::digest::{Algorithm, ExpectedDigests};
 use crate::model::{Attempt, CapturedExchange, Failure, Job, Record, Target};
@@ -37,7 +37,7 @@ use crate::sync::lock;
 use crate::temporary_file;
 
 /// Complete archives that may wait in the temporary folder before bodies wait for them.
-const MOST_WAITING: usize = 1;
+const MAX_WAITING_ARCHIVES: usize = 1;
 
 /// The archives of one prefix in an object store.
 #[derive(Debug)]
@@ -47,19 +47,19 @@ pub(in crate::store) struct ObjectArchives {
     _lease: Option<Lease>,
 }
 
-/// What puts archives.
+/// The state that uploads share.
 #[derive(Debug)]
 struct SharedArchives {
     remote: Remote,
     lease: Option<Arc<LeaseState>>,
-    /// Writes those that are not complete.
+    /// Writes archives in the temporary folder until they are complete.
     local: OpenArchive,
     stored: StoredArchives,
-    /// One archive is put at a time.
+    /// Locked while an archive is put, so that one is put at a time.
     manifest: AsyncMutex<StoredManifest>,
-    /// Complete archives that are not in the store.
+    /// The number of complete archives that are not in the store yet.
     waiting: watch::Sender<usize>,
-    /// Why an archive could not be put.
+    /// Why an archive could not be put: the first failure.
     fault: Mutex<Option<Failure>>,
     _folder: TempDir,
 }
@@ -68,12 +68,12 @@ struct SharedArchives {
 #[derive(Debug)]
 struct StoredManifest {
     pieces: PieceWriter,
-    /// Bytes of the local one that are there, or about to be.
-    until: u64,
+    /// The length of the part of the local manifest that was handed to `pieces`, in bytes.
+    copied: u64,
 }
 
 impl ObjectArchives {
-    /// Opens the archives of this prefix, takes their lease, and reads their manifest. Returns warnings about that too.
+    /// Takes the lease of the archives of this prefix, and reads their manifest. Returns warnings about the manifest too.
     ///
     /// # Errors
     /// If another run writes them, or the store cannot be used.
@@ -88,7 +88,7 @@ impl ObjectArchives {
         Self::load(remote, &stem, options, expected, digests, Some(lease))
     }
 
-    /// The same for claims only; nothing is written.
+    /// Reads the manifest of the archives of this prefix, for claims only; nothing is written.
     ///
     /// # Errors
     /// If the store cannot be used.
@@ -118,7 +118,7 @@ impl ObjectArchives {
         if next == 0 {
             ensure_no_index(&remote, stem)?;
         }
-        let until = manifest.length();
+        let copied = manifest.length();
         let of_folder = ArchiveOptions { prefix, ..options.clone() };
         let opened =
             OpenArchive::open_stored(&of_folder, expected, digests, Arc::clone(&stored), manifest);
@@ -128,7 +128,7 @@ impl ObjectArchives {
             lease: lease.as_ref().map(Lease::state),
             local,
             stored,
-            manifest: AsyncMutex::new(StoredManifest { pieces: PieceWriter::new(next), until }),
+            manifest: AsyncMutex::new(StoredManifest { pieces: PieceWriter::new(next), copied }),
             waiting: watch::Sender::new(0),
             fault: Mutex::new(None),
             _folder: folder,
@@ -136,7 +136,7 @@ impl ObjectArchives {
         Ok((Self { shared: Arc::new(shared), _lease: lease }, notices))
     }
 
-    /// Begins to put the archives that are complete.
+    /// Starts to put the archives that were completed since the last call.
     fn put_complete(&self) {
         for (name, path) in self.shared.local.take_complete() {
             self.shared.waiting.send_modify(|waiting| *waiting += 1);
@@ -169,12 +169,12 @@ impl Destination for ObjectArchives {
         self.shared.ensure_sound()?;
         let pending = self.shared.local.enter(job, attempt, record)?;
         self.put_complete();
-        if *self.shared.waiting.borrow() <= MOST_WAITING {
+        if *self.shared.waiting.borrow() <= MAX_WAITING_ARCHIVES {
             return Ok(pending);
         }
         let shared = Arc::clone(&self.shared);
         Ok(Pending::Upload(Upload::new(async move {
-            shared.wait_for_at_most(MOST_WAITING).await;
+            shared.wait_until_waiting(MAX_WAITING_ARCHIVES).await;
             shared.ensure_sound()?;
             shared.local.commit_entry(pending)
         })))
@@ -212,7 +212,7 @@ impl Destination for ObjectArchives {
         self.put_complete();
         let shared = Arc::clone(&self.shared);
         self.shared.remote.wait(async move {
-            shared.wait_for_at_most(0).await;
+            shared.wait_until_waiting(0).await;
             shared.ensure_sound()?;
             shared.put_index().await
         })
@@ -220,7 +220,8 @@ impl Destination for ObjectArchives {
 }
 
 impl SharedArchives {
-    async fn wait_for_at_most(&self, most: usize) {
+    /// Waits until at most `most` complete archives are not in the store yet.
+    async fn wait_until_waiting(&self, most: usize) {
         let mut waiting = self.waiting.subscribe();
         waiting.wait_for(|waiting| *waiting <= most).await.expect("the sender is ours");
     }
@@ -234,7 +235,7 @@ impl SharedArchives {
         lock(&self.fault).clone().map_or(Ok(()), Err)
     }
 
-    /// Puts an archive, and the entries about it.
+    /// Puts an archive and the entries about it, and removes its local file.
     async fn put_archive(&self, name: &str, path: &Path) -> Result<(), Failure> {
         let mut manifest = self.manifest.lock().await;
         self.ensure_sound()?;
@@ -288,33 +289,34 @@ impl SharedArchives {
 }
 
 impl StoredManifest {
-    /// Puts the entries about archives that are in the store, up to the first about another one.
+    /// Puts further entries, up to the first one about an archive that is not in the store.
     async fn put_entries(&mut self, archives: &SharedArchives) -> Result<(), ObjectFault> {
         loop {
             let is_stored = |line: &[u8]| match serde_json::from_slice::<OnlyPath>(line) {
                 Ok(entry) => lock(&archives.stored).contains_key(&entry.path),
                 Err(_) => true,
             };
-            let read = archives.local.manifest().lines_from(self.until, MOST_ENTRIES, is_stored);
+            let read = archives.local.manifest().lines_from(self.copied, MAX_ENTRIES, is_stored);
             let (lines, number) = read.map_err(|error| ObjectFault::Broken(error.to_string()))?;
             if number > 0 {
-                self.until += lines.len() as u64;
+                self.copied += lines.len() as u64;
                 self.pieces.push_lines(&lines, number);
             }
             self.pieces.flush(&archives.remote).await?;
-            if number < MOST_ENTRIES {
+            if number < MAX_ENTRIES {
                 return Ok(());
             }
         }
     }
 }
 
+/// The path of a manifest entry.
 #[derive(Deserialize)]
 struct OnlyPath {
     path: String,
 }
 
-/// Reads the manifest into a local one for archives with this prefix, and returns the number of its next piece too.
+/// Copies the manifest into a local one for archives with this prefix. Returns the number of its next piece too.
 fn local_manifest(
     remote: &Remote,
     prefix: &Path,
@@ -328,10 +330,11 @@ fn local_manifest(
     read_manifest(remote, manifest)
 }
 
-/// The archives of this prefix that are in the store.
+/// The archives of this stem that are in the store.
 fn stored_archives(remote: &Remote, stem: &str) -> Result<StoredArchives, StoreError> {
     let found = list(remote, stem)?;
-    let lengths: HashMap<_, _> = found.into_iter().map(|(name, it)| (name, it.bytes)).collect();
+    let lengths: HashMap<_, _> =
+        found.into_iter().map(|(name, listed)| (name, listed.bytes)).collect();
     Ok(Arc::new(Mutex::new(lengths)))
 }
 
@@ -342,15 +345,15 @@ pub(super) struct ListedArchive {
     pub etag: Option<String>,
 }
 
-/// The objects whose names begin like those of archives of this prefix. Stores list them in the order of their names.
+/// The objects whose names begin like those of archives of this stem. Stores list objects in the order of their names.
 pub(super) fn list(
     remote: &Remote,
     stem: &str,
 ) -> Result<HashMap<String, ListedArchive>, StoreError> {
-    let of_remote = remote.clone();
+    let task_remote = remote.clone();
     let first = remote.path(&format!("{stem}-")).unwrap_or_default();
     let listed = remote.wait(async move {
-        let objects = of_remote.store.list_with_offset(of_remote.root(), &first);
+        let objects = task_remote.store.list_with_offset(task_remote.root(), &first);
         let is_of_stem = |object: &object_store::ObjectMeta| {
             object.location.as_ref().starts_with(first.as_ref())
         };

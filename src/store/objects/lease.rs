@@ -18,17 +18,17 @@ use crate::object_access::{ObjectFault, Remote};
 use crate::store::entry::rfc3339_time;
 use crate::store::lock_file::{Holder, HolderState};
 
-/// The name of the object, among our own.
+/// The name of the object, below the folder of fetch's own objects.
 const NAME: &str = "lease.json";
 
-/// How long a lease counts, and how often it is renewed.
+/// How long a lease is valid, and how often it is renewed.
 const TERM: Duration = Duration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(20);
 
-/// How often a lease is tried for that others take or give up at the same time.
-const TRIES: usize = 4;
+/// The most attempts to take a lease that other runs take or give up at the same time.
+const MAX_TRIES: usize = 4;
 
-/// What the object says.
+/// The content of the object.
 #[derive(Debug, Serialize, Deserialize)]
 struct LeaseText {
     #[serde(flatten)]
@@ -38,12 +38,12 @@ struct LeaseText {
     until: SystemTime,
 }
 
-/// Why there is no lease.
+/// Why a lease cannot be taken.
 #[derive(Debug)]
 pub(super) enum LeaseError {
-    /// Another run has it, which is described.
+    /// Another run has it; the text describes that run.
     Held(String),
-    /// It cannot be taken.
+    /// The store fails.
     Fault(ObjectFault),
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Lease {
     state: Arc<LeaseState>,
 }
 
-/// Whether a lease still counts.
+/// Whether a lease is still held.
 #[derive(Debug, Default)]
 pub(super) struct LeaseState {
     /// Another run has taken it, as it was not renewed in time.
@@ -71,10 +71,10 @@ pub(super) struct LeaseState {
 }
 
 impl Lease {
-    /// Takes the lease, and renews it from then on.
+    /// Takes the lease, and renews it until it is dropped.
     ///
     /// # Errors
-    /// If another run has it, or the store does not let it be taken.
+    /// If another run has it, or the store fails.
     pub(super) fn take(remote: &Remote) -> Result<Self, LeaseError> {
         let path = remote.own_path(NAME);
         let (store, at) = (Arc::clone(&remote.store), path.clone());
@@ -85,7 +85,7 @@ impl Lease {
         Ok(Self { remote: remote.clone(), path, state })
     }
 
-    /// Whether it still counts.
+    /// Shows whether it is still held.
     pub(super) fn state(&self) -> Arc<LeaseState> {
         Arc::clone(&self.state)
     }
@@ -105,36 +105,37 @@ impl Drop for Lease {
             return;
         }
         let (store, path) = (Arc::clone(&self.remote.store), self.path.clone());
-        // One that stays ends by itself.
+        // If that fails, the lease expires by itself.
         let _ = self.remote.wait(async move { store.delete(&path).await });
     }
 }
 
-fn text() -> PutPayload {
+/// The content of a lease of this process that begins now.
+fn lease_text() -> PutPayload {
     let until = SystemTime::now() + TERM;
     let text = LeaseText { holder: Holder::this_process(), until };
     serde_json::to_vec(&text).expect("a lease can be serialized").into()
 }
 
 async fn put(store: &dyn ObjectStore, path: &Path, mode: PutMode) -> Result<PutResult, Error> {
-    store.put_opts(path, text(), PutOptions { mode, ..PutOptions::default() }).await
+    store.put_opts(path, lease_text(), PutOptions { mode, ..PutOptions::default() }).await
 }
 
 async fn acquire(store: &dyn ObjectStore, path: &Path) -> Result<PutResult, LeaseError> {
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         match put(store, path, PutMode::Create).await {
             Err(Error::AlreadyExists { .. }) => {}
-            // Without conditions, two runs that start at the same moment are not told from each other.
+            // Without conditional requests, two runs that start at the same moment do not notice each other.
             Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
                 if let Some((text, _)) = read(store, path).await? {
-                    ensure_over(text.as_ref())?;
+                    ensure_expired(text.as_ref())?;
                 }
                 return Ok(put(store, path, PutMode::Overwrite).await?);
             }
             taken => return Ok(taken?),
         }
         let Some((text, version)) = read(store, path).await? else { continue };
-        ensure_over(text.as_ref())?;
+        ensure_expired(text.as_ref())?;
         match put(store, path, PutMode::Update(version)).await {
             Err(Error::Precondition { .. } | Error::NotFound { .. }) => {}
             taken => return Ok(taken?),
@@ -143,7 +144,7 @@ async fn acquire(store: &dyn ObjectStore, path: &Path) -> Result<PutResult, Leas
     Err(LeaseError::Held("another run was faster".to_owned()))
 }
 
-/// The lease that is there, and its version; `None` if there is none. The text is `None` if it is no lease.
+/// Reads the lease and its version; `None` if there is none. The text is `None` if the object is not a lease.
 async fn read(
     store: &dyn ObjectStore,
     path: &Path,
@@ -158,7 +159,8 @@ async fn read(
     Ok(Some((serde_json::from_slice(&bytes).ok(), version)))
 }
 
-fn ensure_over(lease: Option<&LeaseText>) -> Result<(), LeaseError> {
+/// Ensures that a lease may be taken over: its time has passed, or its process is gone.
+fn ensure_expired(lease: Option<&LeaseText>) -> Result<(), LeaseError> {
     let Some(LeaseText { holder, until }) = lease else {
         return Err(LeaseError::Held(format!("its {NAME} was not written by fetch; remove it")));
     };
@@ -192,7 +194,7 @@ async fn renew(
             {
                 return state.is_lost.store(true, Relaxed);
             }
-            // The next one may succeed; a store that stays away ends the run with the next body.
+            // The next renewal may succeed. If the store stays unreachable, the next upload ends the run.
             Err(_) => {}
         }
     }

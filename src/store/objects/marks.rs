@@ -1,4 +1,4 @@
-//! Marks of bodies that must be fetched again, for `fetch verify`: entries of the manifest that are put together at the end.
+//! Marks of bodies that must be fetched again, for `fetch verify`: manifest entries that are put together at the end.
 
 use std::io;
 use std::mem;
@@ -9,7 +9,7 @@ use crate::object_access::Remote;
 use crate::store::entry::{ManifestEntry, Mark};
 use crate::sync::lock;
 
-/// Marks that are not in the store yet. Threads may share it.
+/// Marks that are not in the store yet. Threads may share them.
 #[derive(Debug)]
 pub(super) struct PendingMarks(Mutex<PieceWriter>);
 
@@ -22,19 +22,19 @@ impl PendingMarks {
     /// Records that the body of this name must be fetched again.
     ///
     /// # Errors
-    /// If the entry cannot be kept.
+    /// If the entry cannot be serialized.
     pub(super) fn add(&self, path: &str, mark: Mark) -> io::Result<()> {
         lock(&self.0).push(&ManifestEntry::marked(path, mark))
     }
 
-    /// Puts the marks.
+    /// Puts the marks, once.
     ///
     /// # Errors
     /// If the store does not take them.
     pub(super) fn put(&self, remote: &Remote) -> io::Result<()> {
         let mut marks = mem::replace(&mut *lock(&self.0), PieceWriter::new(0));
-        let of_task = remote.clone();
-        let put = remote.wait(async move { marks.flush(&of_task).await });
+        let task_remote = remote.clone();
+        let put = remote.wait(async move { marks.flush(&task_remote).await });
         put.map_err(io::Error::from)
     }
 }

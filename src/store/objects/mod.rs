@@ -1,11 +1,11 @@
-//! Saves bodies as the objects of a store, under the names that files of a directory would have.
+//! Saves bodies as objects of an object store, under the names that files of a directory would have.
 //!
-//! What one attempt has brought is gathered in memory or, if it is long, in a file of a temporary folder; in mode
-//! `processes`, a child does that, and its parent takes it from there. Once the body is verified, it is put, in one request
-//! or in parts that become an object together; so no object has half a body. Each object is marked with the target that
-//! it is of. Then an entry is added to the manifest, whose pieces are put from time to time (`pieces.rs`). A run that is
-//! killed leaves objects without an entry; the next one fetches their targets again, and may overwrite what has the mark of
-//! the same target. All requests are made on one thread (`remote.rs`), and one run at a time has the lease (`lease.rs`).
+//! A body is spooled in memory or, if it is long, in a file of a temporary folder; in mode `processes`, a child process spools
+//! it and hands it to its parent. Once the body is verified, it is put, in one request or in parts that become an object
+//! together: no object has half a body. The metadata of each object identifies its target. Then an entry is added to the
+//! manifest, whose pieces are put from time to time (`pieces.rs`). A run that is killed leaves objects without an entry; the
+//! next one fetches their targets again, and may overwrite an object of the same target. All requests are made on one thread
+//! (`object_access/remote.rs`), and one run at a time has the lease (`lease.rs`).
 
 mod archives;
 mod lease;
@@ -63,43 +63,44 @@ use pieces::PieceWriter;
 pub(super) use saved::SavedObjects;
 pub(super) use saved_archives::SavedObjectArchives;
 
-/// Bodies from files that are put at a time, each with at most two parts in memory.
-const LARGE_AT_ONCE: usize = 4;
+/// The most bodies in files that are put at a time, each with at most two parts in memory.
+const MAX_LARGE_UPLOADS: usize = 4;
 
-/// How often is looked whether a piece of the manifest has waited for long enough.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the age of the pending piece of the manifest is checked.
+const FLUSH_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The mark of an object: the hash of the URL that it is of, as the manifest has it. No service takes more signs than these
-/// in such a name.
-const MARK: &str = "fetchid";
+/// The metadata field of an object with the hash of its URL, as in the manifest. It has only letters, which every service
+/// accepts in such a name.
+const TARGET_FIELD: &str = "fetchid";
 
-/// A place in an object store to save to.
+/// A place in an object store that bodies are saved to.
 #[derive(Debug)]
 pub(super) struct OpenObjects {
     shared: Arc<SharedObjects>,
     expected: Arc<ExpectedDigests>,
-    /// The digests that the manifest keeps of a body, the one to be reported first.
+    /// The algorithms of the digests that the manifest keeps of a body; the first one is reported.
     digests: Vec<Algorithm>,
+    /// Skipped bodies whose wanted checksum could not be compared.
     unchecked: AtomicU64,
-    /// `None` in a dry run, which may not write. It is given up on a thread that may wait for the store.
+    /// `None` in a dry run, which may not write. It is dropped on a thread that may wait for the store.
     _lease: Option<Lease>,
 }
 
-/// What uploads need.
+/// The state that uploads share.
 #[derive(Debug)]
 struct SharedObjects {
     options: SaveOptions,
     remote: Remote,
     lease: Option<Arc<LeaseState>>,
-    /// A copy of all pieces, in a local file.
+    /// A local copy of the manifest, with all pieces.
     manifest: Manifest,
     names: Mutex<NameIndex>,
     /// Whether the manifest had entries when it was opened.
     was_known: bool,
     pieces: AsyncMutex<PieceWriter>,
-    large: Semaphore,
+    large_uploads: Semaphore,
     work: Arc<SpoolFolder>,
-    /// The folder of the copy, and of bodies that are under way.
+    /// The temporary folder of that copy and of spool files.
     local: TempDir,
 }
 
@@ -118,6 +119,7 @@ struct BodyUpload {
 #[derive(Debug)]
 enum UploadData {
     Memory(Bytes),
+    /// A file, with its length in bytes.
     File(SpooledFile, u64),
 }
 
@@ -126,23 +128,23 @@ enum UploadData {
 enum BodyFault {
     /// The name belongs to an object that is not of the same target.
     Taken,
-    File(PutFault),
+    Put(PutFault),
 }
 
 impl From<PutFault> for BodyFault {
     fn from(fault: PutFault) -> Self {
-        Self::File(fault)
+        Self::Put(fault)
     }
 }
 
 impl From<Error> for BodyFault {
     fn from(error: Error) -> Self {
-        Self::File(error.into())
+        Self::Put(error.into())
     }
 }
 
 impl OpenObjects {
-    /// Opens the place, takes its lease, and reads its manifest. Returns warnings about the manifest too.
+    /// Takes the lease of the place, and reads its manifest. Returns warnings about the manifest too.
     ///
     /// # Errors
     /// If another run saves there, or the store cannot be used.
@@ -157,11 +159,11 @@ impl OpenObjects {
         let (mut open, notices) = Self::load(options, expected, remote, Some(lease))?;
         open.digests = digests;
         let shared = Arc::downgrade(&open.shared);
-        drop(open.shared.remote.spawn(flush_from_time_to_time(shared)));
+        drop(open.shared.remote.spawn(flush_periodically(shared)));
         Ok((open, notices))
     }
 
-    /// The same for claims only; nothing is written.
+    /// Reads the manifest of the place, for claims only; nothing is written.
     ///
     /// # Errors
     /// If the store cannot be used.
@@ -200,7 +202,7 @@ impl OpenObjects {
             names: Mutex::new(names),
             was_known,
             pieces: AsyncMutex::new(PieceWriter::new(next)),
-            large: Semaphore::new(LARGE_AT_ONCE),
+            large_uploads: Semaphore::new(MAX_LARGE_UPLOADS),
             work: Arc::new(work),
             local,
         };
@@ -352,7 +354,7 @@ impl Destination for OpenObjects {
 
 fn attributes(id: &HexSha256, media_type: Option<String>) -> Attributes {
     let mut attributes = Attributes::new();
-    attributes.insert(Attribute::Metadata(Cow::Borrowed(MARK)), id.to_string().into());
+    attributes.insert(Attribute::Metadata(Cow::Borrowed(TARGET_FIELD)), id.to_string().into());
     if let Some(media_type) = media_type {
         attributes.insert(Attribute::ContentType, media_type.into());
     }
@@ -376,23 +378,23 @@ fn unusable(remote: &Remote, fault: ObjectFault) -> StoreError {
     }
 }
 
-/// Reads the manifest into a local one, and returns the number of its next piece too.
+/// Copies the manifest of the store into the local `manifest`. Returns that, and the number of the next piece.
 fn read_manifest(remote: &Remote, manifest: Manifest) -> Result<(Manifest, u64), StoreError> {
-    let of_remote = remote.clone();
+    let task_remote = remote.clone();
     let read = remote.wait(async move {
-        let next = pieces::read_all(&of_remote, &manifest).await?;
+        let next = pieces::read_all(&task_remote, &manifest).await?;
         Ok((manifest, next.unwrap_or(0)))
     });
     read.map_err(|fault| unusable(remote, fault))
 }
 
-async fn flush_from_time_to_time(shared: Weak<SharedObjects>) {
+async fn flush_periodically(shared: Weak<SharedObjects>) {
     loop {
-        sleep(TICK).await;
+        sleep(FLUSH_CHECK_INTERVAL).await;
         let Some(shared) = shared.upgrade() else { return };
         let mut pieces = shared.pieces.lock().await;
         if pieces.is_due() {
-            // The lines stay, and the end of the run reports what is still wrong then.
+            // If that fails, the lines stay, and the flush at the end of the run reports what is still wrong.
             let _ = pieces.flush(&shared.remote).await;
         }
     }
@@ -408,8 +410,8 @@ impl SharedObjects {
         }
     }
 
-    /// What may be overwritten at a name that the manifest does not know. Whether it is free comes to light when the
-    /// object is put.
+    /// What may be overwritten at a name that is not in the manifest. Whether the name is free is known only once the object
+    /// is put.
     fn rule_for_unknown(&self) -> OverwriteRule {
         match self.options.foreign {
             ForeignFilePolicy::Replaced => OverwriteRule::File,
@@ -431,7 +433,7 @@ impl SharedObjects {
         self.store_failure(&self.remote.own_name(pieces::FOLDER), fault)
     }
 
-    /// Puts a body and its entry. Returns its name if it is not the claimed one.
+    /// Puts a body and adds its entry. Returns the name if it is not the claimed one.
     async fn upload(&self, upload: BodyUpload) -> Result<Option<Arc<str>>, Failure> {
         let BodyUpload { name, is_renamed, over, attributes, mut entry, body } = upload;
         let url = self.remote.url();
@@ -445,8 +447,8 @@ impl SharedObjects {
             BodyFault::Taken => Failure::Name(format!(
                 "{url}/{name} already exists and was not saved by fetch; use --overwrite to replace it"
             )),
-            BodyFault::File(PutFault::Local(error)) => self.local_failure(&name, &error),
-            BodyFault::File(PutFault::Store(fault)) => self.store_failure(&name, &fault),
+            BodyFault::Put(PutFault::Local(error)) => self.local_failure(&name, &error),
+            BodyFault::Put(PutFault::Store(fault)) => self.store_failure(&name, &fault),
         })?;
         super::failpoint::hit("object_put");
         entry.object_etag = put.e_tag.map(String::into_boxed_str);
@@ -471,15 +473,15 @@ impl SharedObjects {
     ) -> Result<PutResult, BodyFault> {
         let (file, length) = match body {
             UploadData::Memory(bytes) => {
-                return self.put_at_once(path, over, attributes, bytes).await;
+                return self.put_in_one_request(path, over, attributes, bytes).await;
             }
             UploadData::File(file, length) => (file, length),
         };
-        let _permit = self.large.acquire().await;
+        let _permit = self.large_uploads.acquire().await;
         let open = file.open().map_err(PutFault::Local)?;
         if length <= PART {
             let (_, bytes) = read_part(open, PART).await?;
-            return self.put_at_once(path, over, attributes, bytes).await;
+            return self.put_in_one_request(path, over, attributes, bytes).await;
         }
         if over == OverwriteRule::Nothing {
             self.ensure_free_or_ours(path, &attributes).await?;
@@ -487,7 +489,7 @@ impl SharedObjects {
         Ok(put_in_parts(&*self.remote.store, path, attributes, open, length).await?)
     }
 
-    async fn put_at_once(
+    async fn put_in_one_request(
         &self,
         path: &ObjectPath,
         over: OverwriteRule,
@@ -503,7 +505,7 @@ impl SharedObjects {
         };
         if over == OverwriteRule::Nothing {
             match put(PutMode::Create).await {
-                // Also where the reply to an earlier try was lost.
+                // The object may be ours, if the reply to an earlier try was lost.
                 Err(
                     Error::AlreadyExists { .. }
                     | Error::NotImplemented { .. }
@@ -515,23 +517,23 @@ impl SharedObjects {
         Ok(put(PutMode::Overwrite).await?)
     }
 
-    /// Ensures that a name is free, or that of an object of the same target: a killed run may have put it.
+    /// Ensures that a name is free, or has an object of the same target, which a killed run may have put.
     async fn ensure_free_or_ours(
         &self,
         path: &ObjectPath,
         attributes: &Attributes,
     ) -> Result<(), BodyFault> {
-        let mark = Attribute::Metadata(Cow::Borrowed(MARK));
+        let field = Attribute::Metadata(Cow::Borrowed(TARGET_FIELD));
         let head = GetOptions { head: true, ..GetOptions::default() };
-        let there = match self.remote.store.get_opts(path, head).await {
+        let existing = match self.remote.store.get_opts(path, head).await {
             Err(Error::NotFound { .. }) => return Ok(()),
-            there => there?,
+            existing => existing?,
         };
-        let of = |attributes: &Attributes| {
-            attributes.get(&mark).map(AttributeValue::as_ref).map(str::to_owned)
+        let id_of = |attributes: &Attributes| {
+            attributes.get(&field).map(AttributeValue::as_ref).map(str::to_owned)
         };
-        match of(&there.attributes) {
-            Some(id) if of(attributes).as_ref() == Some(&id) => Ok(()),
+        match id_of(&existing.attributes) {
+            Some(id) if id_of(attributes).as_ref() == Some(&id) => Ok(()),
             _ => Err(BodyFault::Taken),
         }
     }

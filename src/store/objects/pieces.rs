@@ -1,5 +1,5 @@
-//! The manifest of an object store: numbered objects below `.fetch/manifest/` (`STEM.fetch/manifest/` of archives), each with some lines. Together, in the order
-//! of their numbers, they are what `manifest.jsonl` is for a directory.
+//! The manifest in an object store: numbered objects below `.fetch/manifest/` (`STEM.fetch/manifest/` for archives), its
+//! pieces, each with some lines. Together, in the order of their numbers, they are what `manifest.jsonl` is for a directory.
 
 use std::io;
 use std::sync::Arc;
@@ -13,23 +13,26 @@ use crate::object_access::{ObjectFault, Remote};
 use crate::store::entry::ManifestEntry;
 use crate::store::manifest::Manifest;
 
-/// What the names of the objects begin with, among our own.
+/// The folder of the pieces, below that of fetch's own objects.
 pub(super) const FOLDER: &str = "manifest";
 
 /// The most entries of a piece, and how long the first of them waits for others.
-pub(super) const MOST_ENTRIES: usize = 1000;
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub(super) const MAX_ENTRIES: usize = 1000;
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// Pieces that are read at once.
+/// Pieces that are read at a time.
 const READ_AHEAD: usize = 16;
 
-/// Lines that are not in the store yet.
+/// Collects lines, and puts them as pieces.
 #[derive(Debug)]
 pub(super) struct PieceWriter {
     /// The number of the next piece.
     next: u64,
+    /// Lines that are not in the store yet.
     lines: Vec<u8>,
+    /// Their number.
     entries: usize,
+    /// When the first of them was added.
     since: Instant,
 }
 
@@ -59,7 +62,7 @@ impl PieceWriter {
         Ok(())
     }
 
-    /// Adds lines of another manifest, and their number.
+    /// Adds `number` lines of another manifest.
     pub(super) fn push_lines(&mut self, lines: &[u8], number: usize) {
         self.lines.extend_from_slice(lines);
         self.entries += number;
@@ -67,8 +70,8 @@ impl PieceWriter {
 
     /// Whether the lines should be put now.
     pub(super) fn is_due(&self) -> bool {
-        let is_old = self.entries > 0 && self.since.elapsed() >= LONGEST_WAIT;
-        self.entries >= MOST_ENTRIES || is_old
+        let is_old = self.entries > 0 && self.since.elapsed() >= MAX_WAIT;
+        self.entries >= MAX_ENTRIES || is_old
     }
 
     /// Puts all lines that are not in the store. If that fails, the next call puts them.
@@ -88,7 +91,8 @@ impl PieceWriter {
                 put => put,
             };
             match put {
-                // The reply to an earlier try was lost, or another run was faster: lines may be there twice.
+                // The reply to an earlier try was lost, or another run was faster. The lines are put under the next number,
+                // so that they may be there twice.
                 Err(Error::AlreadyExists { .. }) => {}
                 Err(error) => {
                     self.next -= 1;
@@ -118,7 +122,7 @@ pub(super) async fn read_all(
     paths.sort_unstable_by(|one, other| {
         (one.as_ref().len(), one.as_ref()).cmp(&(other.as_ref().len(), other.as_ref()))
     });
-    let next = paths.last().map(|last| number(last).unwrap_or(paths.len() as u64) + 1);
+    let next = paths.last().map(|last| piece_number(last).unwrap_or(paths.len() as u64) + 1);
     let store = Arc::clone(&remote.store);
     let read = move |path: Path| {
         let store = Arc::clone(&store);
@@ -133,6 +137,6 @@ pub(super) async fn read_all(
     Ok(next)
 }
 
-fn number(path: &Path) -> Option<u64> {
+fn piece_number(path: &Path) -> Option<u64> {
     path.filename()?.strip_suffix(".jsonl")?.parse().ok()
 }

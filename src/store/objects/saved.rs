@@ -1,5 +1,4 @@
-//! What earlier runs have saved in an object store, for `fetch verify`: the manifest is compared with a listing, and no
-//! object is read.
+//! Compares the manifest in an object store with a listing of the objects, for `fetch verify`. No saved object is read.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,20 +20,22 @@ use crate::store::name_index::{NameIndex, NameKey};
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode, each_last, index_last_entries};
 use crate::sync::lock;
 
-/// What the names of the own objects of fetch begin with.
-const OWN: &str = ".fetch/";
+/// What the names of fetch's own objects begin with.
+const OWN_PREFIX: &str = ".fetch/";
 
-/// The objects of a place. Threads may share it.
+/// The manifest and the objects of a place in an object store. Threads may share it.
 #[derive(Debug)]
 pub(crate) struct SavedObjects {
     remote: Remote,
     manifest: Manifest,
     names: NameIndex,
     bad_lines: u64,
+    /// The objects with an entry.
     listed: HashMap<NameKey, ListedObject>,
+    /// The objects without an entry.
     extras: Mutex<Vec<FileEntry>>,
     marks: PendingMarks,
-    /// `None` if it is only looked at.
+    /// `None` if nothing is written.
     _lease: Option<Lease>,
 }
 
@@ -47,11 +48,11 @@ struct ListedObject {
 }
 
 impl SavedObjects {
-    /// Reads the manifest at this URL, and lists its objects. Calls `notice` with a warning about each invalid line of the
-    /// manifest.
+    /// Reads the manifest at this URL, and lists the objects there; `None` if nothing was saved there. Calls `notice` with a
+    /// warning about each invalid line of the manifest.
     ///
     /// # Errors
-    /// If another run saves there, the store cannot be used, or nothing was saved there.
+    /// If another run saves there, or the store cannot be used.
     pub(crate) fn open(
         url: &ObjectUrl,
         mode: OpenMode,
@@ -79,7 +80,7 @@ impl SavedObjects {
             if names.get(&key).is_some() {
                 let etag = object.e_tag.as_deref().map(etag_key);
                 listed.insert(key, ListedObject { bytes: object.size, etag });
-            } else if !name.starts_with(OWN) {
+            } else if !name.starts_with(OWN_PREFIX) {
                 extras.push(FileEntry { name: name.to_owned(), bytes: object.size });
             }
         }
@@ -104,14 +105,14 @@ impl SavedObjects {
         each_last(&self.manifest, &self.names, visit)
     }
 
-    /// The result of comparing an entry with the listing: by size, and by the ETag that the store had given.
+    /// Compares an entry with the listing: by size, and by the ETag that the store returned when the object was put.
     pub(crate) fn compare(&self, saved: &SavedEntry<'_>) -> FileCheck {
         let Some(listed) = self.listed.get(&NameKey::of(&naming::key(&saved.path))) else {
             return FileCheck::plain(FileState::Missing);
         };
         let known = saved.object_etag.as_deref().map(etag_key);
-        let is_other = matches!((known, listed.etag), (Some(known), Some(now)) if known != now);
-        let is_whole = listed.bytes == saved.bytes && !is_other;
+        let is_replaced = matches!((known, listed.etag), (Some(known), Some(now)) if known != now);
+        let is_whole = listed.bytes == saved.bytes && !is_replaced;
         let state = if is_whole { FileState::Whole } else { FileState::Changed };
         let by = known.and(listed.etag).map(|_| "etag");
         FileCheck { bytes: Some(listed.bytes), by, ..FileCheck::plain(state) }
@@ -122,7 +123,7 @@ impl SavedObjects {
         !self.listed.contains_key(&NameKey::of(&naming::key(name)))
     }
 
-    /// The objects that the manifest does not know. They are returned once.
+    /// Takes the objects that are not in the manifest: only the first call returns them.
     pub(crate) fn extras(&self) -> Vec<FileEntry> {
         std::mem::take(&mut *lock(&self.extras))
     }
@@ -130,12 +131,12 @@ impl SavedObjects {
     /// Records that the body of this name must be fetched again.
     ///
     /// # Errors
-    /// If the store does not take it.
+    /// If the entry cannot be serialized.
     pub(crate) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
         self.marks.add(path, mark)
     }
 
-    /// Puts the marks.
+    /// Puts the marks into the manifest.
     ///
     /// # Errors
     /// If the store does not take them.
@@ -149,9 +150,9 @@ fn etag_key(etag: &str) -> NameKey {
 }
 
 fn list(remote: &Remote) -> Result<Vec<ObjectMeta>, StoreError> {
-    let of_remote = remote.clone();
+    let task_remote = remote.clone();
     let listed = remote.wait(async move {
-        of_remote.store.list(of_remote.root()).try_collect().await.map_err(ObjectFault::from)
+        task_remote.store.list(task_remote.root()).try_collect().await.map_err(ObjectFault::from)
     });
     listed.map_err(|fault| unusable(remote, fault))
 }

@@ -1,5 +1,4 @@
-//! What earlier runs have saved in archives of an object store, for `fetch verify`: the manifest is compared with a listing,
-//! and no archive is read.
+//! Compares the manifest of archives in an object store with a listing of them, for `fetch verify`. No archive is read.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,16 +15,16 @@ use crate::store::entry::{ArchivedEntry, ManifestEntry, Mark};
 use crate::store::manifest::Manifest;
 use crate::store::saved_folder::{FileCheck, FileState, OpenMode};
 
-/// The archives of one prefix. Threads may share it.
+/// The manifest and the archives of one prefix in an object store. Threads may share it.
 #[derive(Debug)]
 pub(crate) struct SavedObjectArchives {
     remote: Remote,
     manifest: SavedArchive,
     listed: HashMap<String, ListedArchive>,
-    /// What the store has called each archive when it was put.
+    /// The ETags that the store returned when the archives were put.
     etags: HashMap<String, String>,
     marks: PendingMarks,
-    /// `None` if it is only looked at.
+    /// `None` if nothing is written.
     _lease: Option<Lease>,
 }
 
@@ -55,18 +54,18 @@ impl SavedObjectArchives {
             OpenMode::Repair => Some(take_lease(&remote)?),
         };
         let listed = list(&remote, &stem)?;
-        let (mut etags, mut add) = (HashMap::new(), Vec::new());
+        let (mut etags, mut found) = (HashMap::new(), Vec::new());
         let read = manifest.visit_lines(|_, _, line| {
             let entry = line.and_then(|line| serde_json::from_slice(line).ok());
             if let Some(ManifestEntry::Appended(entry)) = entry
                 && let Some(etag) = entry.object_etag
             {
-                add.push((entry.path.into_owned(), etag.into_owned()));
+                found.push((entry.path.into_owned(), etag.into_owned()));
             }
             Ok(())
         });
         read.map_err(local)?;
-        etags.extend(add);
+        etags.extend(found);
         let manifest = SavedArchive::of_stored(&stem, manifest, notice).map_err(local)?;
         let marks = PendingMarks::new(next);
         Ok(Some(Self { remote, manifest, listed, etags, marks, _lease: lease }))
@@ -88,8 +87,8 @@ impl SavedObjectArchives {
         self.manifest.each(visit)
     }
 
-    /// The result of comparing a body with the listing: whether its archive is long enough, and has the ETag that the store
-    /// had given it.
+    /// Compares the entry of a body with the listing: whether its archive is long enough, and still has the ETag that the store
+    /// returned when it was put.
     pub(in crate::store) fn compare(&self, entry: &ArchivedEntry<'_>) -> FileCheck {
         let name = &*entry.saved.path;
         let Some(listed) = self.listed.get(name) else {
@@ -100,9 +99,9 @@ impl SavedObjectArchives {
             return FileCheck { message, ..FileCheck::plain(FileState::Missing) };
         }
         let both = self.etags.get(name).zip(listed.etag.as_ref());
-        let bare = |etag: &str| etag.trim_matches('"').to_owned();
+        let unquoted = |etag: &str| etag.trim_matches('"').to_owned();
         match both {
-            Some((known, now)) if bare(known) != bare(now) => {
+            Some((known, now)) if unquoted(known) != unquoted(now) => {
                 FileCheck::changed(None, "the archive is another one".to_owned())
             }
             both => FileCheck {
@@ -113,7 +112,7 @@ impl SavedObjectArchives {
         }
     }
 
-    /// Whether the archive of a body is gone, whose name this is.
+    /// Whether the archive of the body with this name is missing.
     pub(in crate::store) fn is_missing(&self, name: &str) -> bool {
         let archive = name.split_once(':').map_or(name, |(archive, _)| archive);
         !self.listed.contains_key(archive)
@@ -122,12 +121,12 @@ impl SavedObjectArchives {
     /// Records that a body must be fetched again.
     ///
     /// # Errors
-    /// If the entry cannot be kept.
+    /// If the entry cannot be serialized.
     pub(in crate::store) fn mark(&self, path: &str, mark: Mark) -> io::Result<()> {
         self.marks.add(path, mark)
     }
 
-    /// Puts the marks.
+    /// Puts the marks into the manifest.
     ///
     /// # Errors
     /// If the store does not take them.
