@@ -72,10 +72,10 @@ pub(crate) const SECRET: [&str; 47] = [
 /// Prefixes of providers, after which a name of [`SECRET`] may stand; in the same form.
 const PROVIDERS: [&str; 3] = ["xamz", "xgoog", "xoss"];
 
-/// The minimum length of a parameter name that is looked up in [`SECRET`], in bytes, escapes included.
+/// The minimum length of a parameter name that is looked up in [`SECRET`], in bytes.
 const SHORTEST_NAME: usize = 3;
 
-/// The maximum length of a parameter name that is looked up in [`SECRET`], in bytes, escapes included.
+/// The maximum length of a parameter name that is looked up in [`SECRET`], in bytes, its escapes decoded.
 const LONGEST_NAME: usize = 64;
 
 /// How many times a parameter value is percent-decoded to find URLs in it.
@@ -387,7 +387,8 @@ fn find_parameters(text: &str, around: Surroundings, decoded: u8, secrets: &mut 
 /// Whether the value of a parameter with this name is secret. `code` is secret only in a reply to a login, which also has
 /// `state` (RFC 6749 section 4.1.2).
 fn is_secret(name: &str, is_login: impl Fn() -> bool) -> bool {
-    if !(SHORTEST_NAME..=LONGEST_NAME).contains(&name.len()) {
+    // Three bytes are an escape of one.
+    if !(SHORTEST_NAME..=3 * LONGEST_NAME).contains(&name.len()) {
         return false;
     }
     let name = match memchr(b'%', name.as_bytes()) {
@@ -750,6 +751,16 @@ mod tests {
             "auth",
         ] {
             assert!(is_secret(listed, || false), "{listed}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_table_is_known_also_if_all_of_it_is_escaped() {
+        for name in SECRET {
+            let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let url: Url = format!("https://a.b/?{escaped}=x&user[{escaped}]=y").parse().unwrap();
+            let shown = format!("https://a.b/?{escaped}=***&user[{escaped}]=***");
+            assert_eq!(redacted(&url), shown, "{name}");
         }
     }
 

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
+/// Returns what follows a session ID that a text begins with; `None` if it begins with none.
+type SessionParser = fn(&[u8]) -> Option<&[u8]>;
+
 /// The ASCII characters that are escaped in keys.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'%');
 
@@ -85,7 +88,7 @@ fn canonical_path(path: &str) -> Vec<u8> {
 }
 
 /// The path without the session ID of ASP.NET, a segment somewhere before `.aspx`.
-fn without_path_session(path: Vec<u8>, session: fn(&[u8]) -> Option<&[u8]>) -> Vec<u8> {
+fn without_path_session(path: Vec<u8>, session: SessionParser) -> Vec<u8> {
     let slashes = (0..path.len()).rev().filter(|at| path[*at] == b'/');
     let found = slashes.map(|at| at + 1).find_map(|at| {
         let rest = session(&path[at..])?;
@@ -123,7 +126,7 @@ fn session_id(text: &[u8]) -> Option<&[u8]> {
 /// The query without session IDs, its parameters sorted by name and value.
 fn canonical_query(query: &str) -> Vec<u8> {
     let mut query = escaped(&unescaped(query)).to_ascii_lowercase().into_bytes();
-    let sessions: [fn(&[u8]) -> Option<&[u8]>; 5] = [
+    let sessions: [SessionParser; 5] = [
         |text| parameter(text, b"jsessionid=", 32),
         |text| parameter(text, b"phpsessid=", 32),
         |text| parameter(text, b"sid=", 32),
@@ -144,7 +147,7 @@ fn canonical_query(query: &str) -> Vec<u8> {
 }
 
 /// The query without the last session ID that a parameter ends with.
-fn without_query_session(query: Vec<u8>, session: fn(&[u8]) -> Option<&[u8]>) -> Vec<u8> {
+fn without_query_session(query: Vec<u8>, session: SessionParser) -> Vec<u8> {
     let found = (0..query.len()).rev().find_map(|at| match session(&query[at..])? {
         b"" => Some(query[..at].to_vec()),
         rest => Some([&query[..at], rest.strip_prefix(b"&")?].concat()),
