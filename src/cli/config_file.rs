@@ -1,5 +1,4 @@
-//! Reads the configuration file: a layer of options, and options of single hosts. It is the only file that is read before
-//! there is a plan.
+//! Reads the configuration file: a layer of options, and options of single hosts.
 //!
 //! A key is the long name of an option, its value is that of the option. The current directory is never searched for a
 //! file: its content may come from anybody.
@@ -16,13 +15,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Host;
 
-use super::config_layers::{ConfigLayer, LayerOption, LayerValue, quotable};
-use super::credentials::{HeaderFiles, lacks_password};
+use super::config_layers::{ConfigLayer, LayerOption, LayerValue, is_quotable};
+use super::credentials::{HeaderFiles, user_without_password};
 use super::option_table::{self, OptionTable, ValueCount, is_secret};
 use crate::plan::{HostOverrides, Plan};
 use crate::text::io_message;
 
-/// The maximum length of a file; protects from a list that is given by mistake.
+/// The maximum length of a configuration file, so that a list given by mistake is not read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// The content of a file.
@@ -42,32 +41,33 @@ pub(super) enum ConfigPath {
     /// This one; it must exist.
     Named(PathBuf),
     /// This one, if it exists.
-    Usual(PathBuf),
+    Default(PathBuf),
     /// None.
     Nothing,
 }
 
-/// The file of the user (XDG Base Directory Specification). A directory that is not absolute is ignored.
-pub(super) fn usual(xdg_config_home: Option<OsString>, home: Option<PathBuf>) -> ConfigPath {
+/// The configuration file of the user (XDG Base Directory Specification). A directory that is not absolute is ignored.
+pub(super) fn default_path(xdg_config_home: Option<OsString>, home: Option<PathBuf>) -> ConfigPath {
     let set = xdg_config_home.map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder =
         set.or_else(|| home.filter(|home| home.is_absolute()).map(|home| home.join(".config")));
-    folder.map_or(ConfigPath::Nothing, |folder| ConfigPath::Usual(folder.join("fetch/config.toml")))
+    folder
+        .map_or(ConfigPath::Nothing, |folder| ConfigPath::Default(folder.join("fetch/config.toml")))
 }
 
-/// Reads the file. If it was not named on the command line and the system cannot read it, this is a warning.
+/// Reads the file, if there is one. A default file that the system cannot read is a warning.
 ///
 /// # Errors
 /// A message with the file and, if there is one, the line.
 pub(super) fn load(
-    which: &ConfigPath,
+    config_path: &ConfigPath,
     options: &OptionTable,
     headers: &HeaderFiles,
     warn: &dyn Fn(&str),
 ) -> Result<ConfigFile, String> {
-    let (path, is_usual) = match which {
+    let (path, is_default) = match config_path {
         ConfigPath::Named(path) => (path, false),
-        ConfigPath::Usual(path) => (path, true),
+        ConfigPath::Default(path) => (path, true),
         ConfigPath::Nothing => return Ok(ConfigFile::default()),
     };
     match read(path) {
@@ -75,10 +75,10 @@ pub(super) fn load(
             let file = parse(&text, path, options, headers)?;
             Ok(ConfigFile { path: Some(path.clone()), ..file })
         }
-        Err(error) if is_usual && is_missing(&error) => Ok(ConfigFile::default()),
+        Err(error) if is_default && is_missing(&error) => Ok(ConfigFile::default()),
         Err(error) => {
             let complaint = format!("cannot read {}: {}", path.display(), io_message(&error));
-            if !is_usual || error.raw_os_error().is_none() {
+            if !is_default || error.raw_os_error().is_none() {
                 return Err(complaint);
             }
             warn(&format!("{complaint}; ignoring it (see --no-config)"));
@@ -100,7 +100,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Parses the text of a file; `path` is for messages, and for the files that it names.
+/// Parses the text of a file. Messages name `path`, and file names in the text are relative to its directory.
 ///
 /// # Errors
 /// A message with the file and the line.
@@ -110,17 +110,17 @@ pub(super) fn parse(
     options: &OptionTable,
     headers: &HeaderFiles,
 ) -> Result<ConfigFile, String> {
-    let page = ConfigText { text, path, options, headers };
+    let source = ConfigText { text, path, options, headers };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        format!("{}: {}", page.line(at), syntax_error(error.message()))
+        format!("{}: {}", source.place(at), syntax_error(error.message()))
     })?;
     let mut config = ConfigFile::default();
     for (key, value) in in_order(table.get_ref()) {
         if key.get_ref() == "hosts" {
-            config.hosts = page.hosts(value)?;
+            config.hosts = source.hosts(value)?;
         } else {
-            page.set(key, value, &mut config.layer)?;
+            source.set(key, value, &mut config.layer)?;
         }
     }
     config
@@ -130,7 +130,7 @@ pub(super) fn parse(
     Ok(config)
 }
 
-/// The message of the parser, unless it is about the grammar rather than the file.
+/// The message of the parser, or a plainer one where it is about the grammar rather than the file.
 fn syntax_error(message: &str) -> &str {
     if message.starts_with("string values must be quoted") {
         "missing or unquoted value"
@@ -141,7 +141,7 @@ fn syntax_error(message: &str) -> &str {
 
 type ConfigKey<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
-/// Keys in the order of the file, so that the first mistake is reported first.
+/// The keys and values in the order of the file, so that the first mistake is reported first.
 fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t ConfigKey<'a>, &'t Spanned<DeValue<'a>>)> {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_unstable_by_key(|(key, _)| key.span().start);
@@ -164,47 +164,48 @@ impl ConfigText<'_> {
         value: &Spanned<DeValue>,
         layer: &mut ConfigLayer,
     ) -> Result<(), String> {
-        let (name, place) = (key.get_ref().as_ref(), self.line(key.span().start));
+        let (name, place) = (key.get_ref().as_ref(), self.place(key.span().start));
         if value.get_ref().is_table() && !self.options.exists(name) {
             let name = name.escape_debug();
             return Err(format!("{place}: unknown section '{name}' (expected [hosts.\"NAME\"])"));
         }
         let takes = self.options.in_file(name);
-        let takes = takes.ok_or_else(|| format!("{place}: {}", self.no_option(name)))?;
+        let takes =
+            takes.ok_or_else(|| format!("{place}: {}", self.unknown_option_message(name)))?;
         let words = format!("{name} = {}", self.raw(value.span()));
-        let words = if quotable(name, &words) { &words } else { name };
+        let words = if is_quotable(name, &words) { &words } else { name };
         let shown = format!("{place}: {words}");
-        let value = meant(name, takes, value.get_ref())
-            .and_then(|value| self.with_unit(name, value))
+        let value = layer_value(name, takes, value.get_ref())
+            .and_then(|value| self.ensure_unit(name, value))
             .and_then(|value| match name {
                 "header" => self.headers.expand_setting(value, self.path.parent()),
                 _ => Ok(value),
             })
             .map_err(|complaint| format!("{shown}: {complaint}"))?;
-        layer.set(name, LayerOption { value: self.beside(name, value), place, shown })
+        layer.set(name, LayerOption { value: self.resolve_paths(name, value), place, shown })
     }
 
     /// Ensures that a duration has a unit. On the command line a plain number is seconds, as in curl; in a file, which is read
     /// later and by others, it could as well be milliseconds.
-    fn with_unit(&self, name: &str, value: LayerValue) -> Result<LayerValue, String> {
+    fn ensure_unit(&self, name: &str, value: LayerValue) -> Result<LayerValue, String> {
         if let LayerValue::Given(texts) = &value
             && self.options.takes_duration(name)
-            && let Some(number) = texts.iter().find_map(|text| number_but_zero(text))
+            && let Some(number) = texts.iter().find_map(|text| number_without_unit(text))
         {
             return Err(format!("expected a unit, e.g. \"{number}ms\" or \"{number}s\""));
         }
         Ok(value)
     }
 
-    /// Makes the paths in a file relative to its directory.
-    fn beside(&self, name: &str, value: LayerValue) -> LayerValue {
+    /// Joins relative paths to the directory of the file.
+    fn resolve_paths(&self, name: &str, value: LayerValue) -> LayerValue {
         match (value, self.path.parent()) {
             (LayerValue::Given(values), Some(folder)) => {
-                let beside = |value: OsString| match self.options.is_file(name, &value) {
+                let resolve = |value: OsString| match self.options.is_file(name, &value) {
                     true => folder.join(value).into(),
                     false => value,
                 };
-                LayerValue::Given(values.into_iter().map(beside).collect())
+                LayerValue::Given(values.into_iter().map(resolve).collect())
             }
             (value, _) => value,
         }
@@ -213,7 +214,7 @@ impl ConfigText<'_> {
     fn hosts(&self, value: &Spanned<DeValue>) -> Result<BTreeMap<String, HostOverrides>, String> {
         let mut hosts = BTreeMap::new();
         for (key, section) in in_order(self.table(value)?) {
-            let place = self.line(key.span().start);
+            let place = self.place(key.span().start);
             let host = host(key.get_ref())
                 .map_err(|complaint| format!("{place}: hosts.{:?}: {complaint}", key.get_ref()))?;
             let host_limits = self.host(self.table(section)?)?;
@@ -229,7 +230,7 @@ impl ConfigText<'_> {
 
     fn table<'t, 'a>(&self, value: &'t Spanned<DeValue<'a>>) -> Result<&'t DeTable<'a>, String> {
         value.get_ref().as_table().ok_or_else(|| {
-            let place = self.line(value.span().start);
+            let place = self.place(value.span().start);
             format!("{place}: expected a section, e.g. [hosts.\"example.org\"]")
         })
     }
@@ -238,7 +239,7 @@ impl ConfigText<'_> {
         let mut layer = ConfigLayer::default();
         for (key, value) in in_order(section) {
             if !option_table::per_host().any(|name| name == key.get_ref().as_ref()) {
-                let place = self.line(key.span().start);
+                let place = self.place(key.span().start);
                 let allowed = option_table::per_host().collect::<Vec<_>>().join(", ");
                 return Err(format!(
                     "{place}: '{}' cannot be set per host (allowed: {allowed})",
@@ -247,8 +248,8 @@ impl ConfigText<'_> {
             }
             self.set(key, value, &mut layer)?;
             let user = value.get_ref().as_str().filter(|_| key.get_ref() == "user");
-            if lacks_password(user).is_some() {
-                let place = self.line(key.span().start);
+            if user_without_password(user).is_some() {
+                let place = self.place(key.span().start);
                 return Err(format!(
                     "{place}: user: missing password (expected \"USER:PASSWORD\")"
                 ));
@@ -260,7 +261,7 @@ impl ConfigText<'_> {
         Ok(host_overrides(&layer, layer.plan()?))
     }
 
-    fn no_option(&self, name: &str) -> String {
+    fn unknown_option_message(&self, name: &str) -> String {
         if self.options.exists(name) {
             return format!("'{name}' cannot be set in the configuration file");
         }
@@ -271,7 +272,8 @@ impl ConfigText<'_> {
         }
     }
 
-    fn line(&self, at: usize) -> String {
+    /// The file and the line of a byte: `config.toml:3`.
+    fn place(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("{}:{number}", self.path.display())
@@ -297,7 +299,8 @@ fn host_overrides(layer: &ConfigLayer, plan: Plan) -> HostOverrides {
     }
 }
 
-fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, String> {
+/// Converts a TOML value to the setting of an option.
+fn layer_value(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, String> {
     match (takes, value) {
         (ValueCount::Nothing, DeValue::Boolean(true)) => Ok(LayerValue::On),
         (ValueCount::Nothing, DeValue::Boolean(false)) => Ok(LayerValue::Off),
@@ -314,7 +317,7 @@ fn meant(name: &str, takes: ValueCount, value: &DeValue) -> Result<LayerValue, S
 fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
     match value {
         DeValue::String(text) => Ok(text.as_ref().into()),
-        // A number is a password or a user only by mistake, and is not always the one that is written.
+        // A number is a password or a user only by mistake, and its spelling in the file may be lost.
         DeValue::Integer(_) | DeValue::Float(_) if is_secret(name) => {
             Err(format!("expected a value in quotes (see --{name})"))
         }
@@ -328,7 +331,7 @@ fn scalar(name: &str, value: &DeValue) -> Result<OsString, String> {
 }
 
 /// A text that is a number without a unit, and not zero.
-fn number_but_zero(text: &OsStr) -> Option<&str> {
+fn number_without_unit(text: &OsStr) -> Option<&str> {
     text.to_str().filter(|text| text.parse().is_ok_and(|number: f64| number != 0.0))
 }
 

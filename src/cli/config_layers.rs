@@ -48,9 +48,9 @@ impl LayerOption {
     }
 }
 
-/// Arguments without secrets: of an option that may have a password, only the name.
-pub(super) fn shown(words: &[OsString]) -> Vec<String> {
-    let shown = |word: &OsString| {
+/// Masks the values of arguments that may hold a password.
+pub(super) fn mask_words(words: &[OsString]) -> Vec<String> {
+    let mask = |word: &OsString| {
         let word = word.to_string_lossy();
         let name = word.split_once('=').map_or(&*word, |(name, _)| name);
         match name.strip_prefix("--") {
@@ -58,7 +58,7 @@ pub(super) fn shown(words: &[OsString]) -> Vec<String> {
             _ => word.into_owned(),
         }
     };
-    words.iter().map(shown).collect()
+    words.iter().map(mask).collect()
 }
 
 /// An option with its value, as one argument.
@@ -69,7 +69,7 @@ pub(super) fn word(name: &str, value: &OsStr) -> OsString {
 }
 
 /// Whether a message may quote the setting of an option.
-pub(super) fn quotable(name: &str, words: &str) -> bool {
+pub(super) fn is_quotable(name: &str, words: &str) -> bool {
     !is_secret(name) && !words.contains(char::is_control)
 }
 
@@ -84,18 +84,18 @@ impl ConfigLayer {
     /// A message with its place and the fault.
     pub(super) fn set(&mut self, name: &str, setting: LayerOption) -> Result<(), String> {
         ensure_the_user_agent_has_its_own_option(name, &setting.value)
-            .and_then(|()| decided(setting.words(name)).map(drop))
+            .and_then(|()| plan_of_words(setting.words(name)).map(drop))
             .map_err(|complaint| format!("{}: {complaint}", setting.shown))?;
         self.0.insert(name.to_owned(), setting);
         Ok(())
     }
 
-    /// The plan of these settings only.
+    /// The plan of these settings alone.
     ///
     /// # Errors
     /// A message about settings that conflict.
     pub(super) fn plan(&self) -> Result<Plan, String> {
-        decided(self.words())
+        plan_of_words(self.words())
     }
 
     /// Whether it sets an option.
@@ -108,18 +108,18 @@ impl ConfigLayer {
         self.0.get(name).map(|setting| setting.place.as_str())
     }
 
-    /// `self` over `lower`.
+    /// This layer over a lower one, whose settings are kept where this one does not replace them.
     pub(super) fn over(self, lower: Self) -> Self {
         let given = self.0.iter().filter(|(_, setting)| setting.value != LayerValue::Off);
-        let settled = SetByUser::by(&OptionTable::of_fetch(), given.map(|(name, _)| name.as_str()));
-        let mut under = lower.below(&settled).0;
+        let set = SetByUser::by(&OptionTable::of_fetch(), given.map(|(name, _)| name.as_str()));
+        let mut under = lower.below(&set).0;
         under.extend(self.0);
         Self(under)
     }
 
-    /// The settings that `settled` does not replace.
-    pub(super) fn below(mut self, settled: &SetByUser) -> Self {
-        self.0.retain(|name, _| !settled.0.contains(name));
+    /// Removes the settings that an upper layer replaces.
+    pub(super) fn below(mut self, upper: &SetByUser) -> Self {
+        self.0.retain(|name, _| !upper.0.contains(name));
         self
     }
 
@@ -130,14 +130,14 @@ impl ConfigLayer {
 
     /// Adds to a message where the options in it were set, if not on the command line.
     pub(super) fn trace(&self, complaint: String) -> String {
-        let named = self.0.iter().filter(|(name, _)| names(&complaint, name));
+        let named = self.0.iter().filter(|(name, _)| mentions(&complaint, name));
         let places: Vec<_> =
             named.map(|(name, setting)| format!("--{name} from {}", setting.place)).collect();
         if places.is_empty() { complaint } else { format!("{complaint} ({})", places.join(", ")) }
     }
 }
 
-fn names(complaint: &str, option: &str) -> bool {
+fn mentions(complaint: &str, option: &str) -> bool {
     let option = format!("--{option}");
     complaint.match_indices(&option).any(|(at, _)| {
         let next = complaint[at + option.len()..].chars().next();
@@ -149,7 +149,7 @@ fn names(complaint: &str, option: &str) -> bool {
 pub(super) struct SetByUser(BTreeSet<String>);
 
 impl SetByUser {
-    /// Those that were typed.
+    /// The typed options, and those that they replace.
     pub(super) fn by_words(matches: &ArgMatches, typed: &Arguments) -> Self {
         let table = OptionTable::of_fetch();
         let names_agent = typed.fetch.requests.headers.iter().any(|text| is_user_agent(text));
@@ -167,7 +167,7 @@ impl SetByUser {
     }
 }
 
-/// Ensures that User-Agent is not set as a header: it could not be known which layer has set it.
+/// Ensures that User-Agent is not set as a header: the layers could not be told apart, and the upper one take precedence.
 fn ensure_the_user_agent_has_its_own_option(name: &str, value: &LayerValue) -> Result<(), String> {
     match value {
         LayerValue::Given(texts) if name == "header" => {
@@ -186,16 +186,16 @@ fn is_user_agent(field: &str) -> bool {
 }
 
 /// The plan of these arguments, with standard input as the list.
-fn decided(words: Vec<OsString>) -> Result<Plan, String> {
+fn plan_of_words(words: Vec<OsString>) -> Result<Plan, String> {
     let program = OsString::from("fetch");
     let words = std::iter::once(program).chain(words);
     let matches = option_table::parser().clone().try_get_matches_from(words);
     let typed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
-    to_plan::plan(typed.map_err(|error| sentence(&error))?.fetch, false)
+    to_plan::plan(typed.map_err(|error| short_message(&error))?.fetch, false)
 }
 
 /// The message of the parser, without the parts about the command line.
-fn sentence(error: &clap::Error) -> String {
+fn short_message(error: &clap::Error) -> String {
     if let Some(source) = std::error::Error::source(error) {
         return source.to_string();
     }
@@ -214,7 +214,7 @@ fn sentence(error: &clap::Error) -> String {
 const FAILPOINTS: &[&str] =
     if cfg!(debug_assertions) { &["FETCH_FAIL_AT", "FETCH_KILL_AT"] } else { &[] };
 
-/// Reads the variables of options.
+/// Reads the options that are set by environment variables (`FETCH_JOBS=8`).
 ///
 /// # Errors
 /// A message with the name of the variable.
@@ -229,7 +229,7 @@ pub(super) fn from_environment(
         let name = variable_name(option);
         let Some(text) = (around.variable)(&name).filter(|text| !text.is_empty()) else { continue };
         let words = format!("{name}={}", text.display());
-        let shown = if quotable(option, &words) { words } else { name.clone() };
+        let shown = if is_quotable(option, &words) { words } else { name.clone() };
         let value = variable_value(takes, &text).and_then(|value| match option {
             "header" => headers.expand_setting(value, None),
             _ => Ok(value),
@@ -243,7 +243,7 @@ pub(super) fn from_environment(
     Ok(layer)
 }
 
-/// Ensures that every variable that begins like that of an option is one, unless it is empty.
+/// Ensures that every variable named `FETCH_...` is that of an option, unless it is empty.
 fn ensure_all_variables_are_known(
     options: &OptionTable,
     around: &Environment,
@@ -281,7 +281,7 @@ fn variable_value(takes: ValueCount, text: &OsStr) -> Result<LayerValue, String>
         (ValueCount::Nothing, Some("1" | "true")) => Ok(LayerValue::On),
         (ValueCount::Nothing, Some("0" | "false")) => Ok(LayerValue::Off),
         (ValueCount::Nothing, _) => Err("expected 1 or 0".to_owned()),
-        // No such value has a line break in it.
+        // One value on each line: no value has a line break in it.
         (ValueCount::Many, Some(text)) => {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             Ok(LayerValue::Given(lines.map(OsString::from).collect()))

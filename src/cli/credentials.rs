@@ -1,5 +1,5 @@
-//! Completes credentials that were only named where options are set: header lines in a file, the password of a user, and
-//! the netrc file. Reads each file once: it may be a pipe.
+//! Loads credentials that options only refer to: header lines in files (`--header @FILE`), the password of a user, and the
+//! netrc file. Reads each file once: it may be a pipe.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,10 +20,10 @@ use crate::list;
 use crate::plan::HttpOptions;
 use crate::text::io_message;
 
-/// The maximum length of a file with credentials; protects from another file that is given by mistake.
+/// The maximum length of a file with credentials, so that another file given by mistake is not read.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Where an option was set. The first level counts most.
+/// Where an option was set. The first level takes precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum OptionLevel {
     CommandLine,
@@ -46,7 +46,7 @@ impl<'a> HeaderFiles<'a> {
         Self { stdin, read: RefCell::default() }
     }
 
-    /// The files, standard input aside.
+    /// The files that were read, standard input aside.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let read = self.read.borrow();
         read.keys().filter(|path| *path != Path::new("-")).cloned().collect()
@@ -71,8 +71,8 @@ impl<'a> HeaderFiles<'a> {
         Ok(())
     }
 
-    /// The same for the header option of the environment or of a configuration file, which names files relative to
-    /// `folder`.
+    /// As [`expand`](Self::expand), for the header option of the environment or of a configuration file, which names files
+    /// relative to `folder`. `@-` is an error.
     ///
     /// # Errors
     /// As [`expand`](Self::expand).
@@ -114,7 +114,7 @@ impl<'a> HeaderFiles<'a> {
     }
 }
 
-/// The lines of a file of headers, without blank ones. Checks each of them; an error has its number.
+/// The lines of a file of headers, without blank ones. Checks each line; an error has its number.
 fn header_lines(bytes: &[u8]) -> Result<Vec<String>, (usize, String)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut lines = Vec::new();
@@ -145,7 +145,8 @@ pub(super) fn ensure_stdin_is_read_once(
 }
 
 /// Leaves one Authorization for all requests: of `--user` and an Authorization in `--header`, the one that was set at
-/// the higher level; of the same level, that of `--header`, as curl has it. Returns how it compares to that of a host.
+/// the higher level; at the same level, that of `--header`, as in curl. Returns whether it takes precedence over that of a
+/// host.
 pub(super) fn choose_general(
     typed: &mut HttpArgs,
     user: OptionLevel,
@@ -180,8 +181,8 @@ pub(super) fn authorization_of(user: &str) -> Result<http::HeaderValue, String> 
     Ok(basic(user.as_bytes(), password.unwrap_or_default().as_bytes()))
 }
 
-/// The name of a user whose password was not typed; `None` if it was.
-pub(super) fn lacks_password(user: Option<&str>) -> Option<&str> {
+/// The name of a user whose password was not given; `None` if it was, or if there is no user.
+pub(super) fn user_without_password(user: Option<&str>) -> Option<&str> {
     user.filter(|user| parse_user(user).is_ok_and(|(_, password)| password.is_none()))
 }
 
@@ -209,7 +210,7 @@ pub(super) fn ask_password(
     })
 }
 
-/// Puts the password that was asked for into the options.
+/// Sets the password that was asked for in the Authorization of all requests.
 pub(super) fn set_password(http: &mut HttpOptions, user: &str, password: &str) {
     for (name, value) in &mut http.headers {
         if *name == AUTHORIZATION {
@@ -218,7 +219,8 @@ pub(super) fn set_password(http: &mut HttpOptions, user: &str, password: &str) {
     }
 }
 
-/// Reads the netrc file that the options name, if they do. The usual one may be missing. Returns its name as well.
+/// Reads the netrc file that the options ask for; returns it and its path. `None` if they ask for none, or if the default
+/// file is missing, which is a warning.
 ///
 /// # Errors
 /// A message with the file and, if there is one, the line; without values.
@@ -226,9 +228,9 @@ pub(super) fn netrc(
     typed: &CredentialArgs,
     around: &Environment,
 ) -> Result<Option<(Netrc, PathBuf)>, String> {
-    let Some((path, is_usual)) = netrc_path(typed, around) else { return Ok(None) };
+    let Some((path, is_default)) = netrc_path(typed, around) else { return Ok(None) };
     let bytes = match read_netrc(&path, around.warn) {
-        Err(error) if is_usual && error.kind() == ErrorKind::NotFound => {
+        Err(error) if is_default && error.kind() == ErrorKind::NotFound => {
             (around.warn)(&format!("--netrc: {}: no such file", path.display()));
             return Ok(None);
         }
@@ -239,7 +241,7 @@ pub(super) fn netrc(
     Ok(Some((parsed.netrc, path)))
 }
 
-/// Warns of what has no effect in a netrc file.
+/// Warns of parts of a netrc file that have no effect.
 fn warn_of_netrc(parsed: &ParsedNetrc, file: &str, warn: &dyn Fn(&str)) {
     if parsed.netrc.is_empty() {
         warn(&format!(
@@ -257,7 +259,7 @@ fn warn_of_netrc(parsed: &ParsedNetrc, file: &str, warn: &dyn Fn(&str)) {
     }
 }
 
-/// The file to read, and whether it is the usual one.
+/// The netrc file to read, and whether it is a default (`$NETRC` or `~/.netrc`).
 fn netrc_path(typed: &CredentialArgs, around: &Environment) -> Option<(PathBuf, bool)> {
     if let Some(path) = &typed.netrc_file {
         return Some((path.clone(), false));
@@ -266,14 +268,14 @@ fn netrc_path(typed: &CredentialArgs, around: &Environment) -> Option<(PathBuf, 
         return None;
     }
     let named = (around.variable)("NETRC").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let usual = || around.home.as_ref().map(|home| home.join(".netrc"));
-    Some((named.or_else(usual)?, true))
+    let in_home = || around.home.as_ref().map(|home| home.join(".netrc"));
+    Some((named.or_else(in_home)?, true))
 }
 
 fn read_netrc(path: &Path, warn: &dyn Fn(&str)) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let about = file.metadata()?;
-    if about.is_file() && about.permissions().mode() & 0o044 != 0 {
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
         let path = path.display();
         warn(&format!("{path}: other users can read the passwords in it; run chmod 600"));
     }
@@ -284,7 +286,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     read_all(File::open(path)?)
 }
 
-/// Reads everything, if it is not too much.
+/// Reads everything; an error if it is longer than [`MAX_FILE_BYTES`].
 pub(super) fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Fuzz targets for configuration files and rules about hosts.
+//! Fuzz targets for configuration files and host rules.
 
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use super::host_rules::host_rule;
 use super::option_table::{self, OptionTable};
 use crate::plan::HostRule;
 
-/// The text of a configuration file: it is one, or what is wrong names the file and does not have the value of an option
-/// that may be secret.
+/// Parses the text of a configuration file: an error names the file, and has no value of an option that may be secret.
 pub fn config_file(data: &[u8]) {
     const SECRET: &str = "hunter2";
     let text = String::from_utf8_lossy(data).replace(SECRET, "");
@@ -35,7 +34,7 @@ fn complaint(text: &str) -> Option<String> {
     parse(text, Path::new("/nowhere/config.toml"), &options, &headers).err()
 }
 
-/// The host of an `--allow-host` or `--deny-host`: as it is shown, it is the same rule.
+/// Parses a value of `--allow-host` or `--deny-host`: its displayed form is parsed into the same rule.
 pub fn host_rules(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(rule) = host_rule(&text) else { return };

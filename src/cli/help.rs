@@ -1,4 +1,4 @@
-//! `fetch help`: the text that answers it.
+//! The page that `fetch help` shows: help of a command, a chapter of the manual, or the man page.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::args::{Arguments, HelpArgs};
 use super::man;
 use crate::manual::{self, CHAPTERS};
 
-/// The command that needs no name.
+/// The name under which `fetch help` knows the program itself.
 const PROGRAM: &str = "fetch";
 
 /// What `fetch help` prints.
@@ -21,7 +21,8 @@ pub enum HelpPage {
     ManPage(String),
 }
 
-/// The parser, with the names that `fetch help` accepts, other words for topics included: it suggests similar ones, and completion scripts offer them.
+/// Adds the names that `fetch help` accepts to the parser, synonyms of topics included, so that it suggests similar ones and
+/// completion scripts offer them.
 pub(super) fn with_names(command: Command) -> Command {
     let mut names: Vec<_> = commands(&command).map(Command::get_name).map(str::to_owned).collect();
     // The name of a command may be a topic as well.
@@ -40,7 +41,7 @@ pub(super) fn with_names(command: Command) -> Command {
     })
 }
 
-/// The page that was asked for, by a name that exists.
+/// The page for these arguments, whose name the parser has checked.
 pub(super) fn page(help: &HelpArgs) -> HelpPage {
     let mut command = Arguments::command();
     command.build();
@@ -71,17 +72,17 @@ fn overview(command: &Command) -> String {
     let mut text = String::from("Usage: fetch help [NAME]\n\nCommands:\n");
     for command in commands(command) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        line(&mut text, command.get_name(), &about);
+        push_line(&mut text, command.get_name(), &about);
     }
     text.push_str("\nTopics:\n");
     for chapter in &CHAPTERS {
-        line(&mut text, chapter.topic, chapter.about);
+        push_line(&mut text, chapter.topic, chapter.about);
     }
     text.push_str("\nfetch help --man writes a man page.\n");
     text
 }
 
-fn line(text: &mut String, name: &str, about: &str) {
+fn push_line(text: &mut String, name: &str, about: &str) {
     writeln!(text, "  {name:<13} {about}").expect("a string takes all");
 }
 

@@ -1,5 +1,5 @@
-//! Flags that people know from curl, wget and aria2: those that work here under their own name, those that are accepted
-//! because fetch does so anyway, and what to use in place of the others. The chapter "coming-from" has the same table.
+//! Flags that people know from curl, wget and aria2: those that work here as aliases, those that are accepted and ignored
+//! because fetch does so anyway, and hints for the others. The chapter "coming-from" of the manual has the same table.
 
 use clap::{Arg, ArgAction};
 
@@ -9,7 +9,7 @@ const MIN_SPLIT_SIZE: &str =
     "-k is --insecure here; for the size of parts (-k SIZE of aria2) use --min-split-size SIZE";
 const NO_LINKS: &str = "not supported: fetch does not follow links in pages";
 
-/// Names of an option of ours that mean the same, first ours.
+/// Our options, each with its aliases.
 const ALIASES: &[(&str, &[&str])] = &[
     ("dir", &["--output-dir", "--directory-prefix", "-P"]),
     ("refresh", &["--timestamping", "--conditional-get", "-N"]),
@@ -192,25 +192,24 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["-g", "--globoff"], "always on: brackets in a URL have no meaning"),
 ];
 
-/// Options that disarm a protection: none is suggested for a flag that is like one.
+/// Options that turn off a protection. They are not suggested for a similar flag.
 const DISARMING: [&str; 4] = ["insecure", "force", "overwrite", "no-redact"];
 
-/// What to use in place of a flag, if it is known.
+/// What to use in place of a flag; `None` if there is no hint for it.
 pub(super) fn hint(flag: &str) -> Option<&'static str> {
     HINTS.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, hint)| *hint)
 }
 
-/// A word that the parser would take for several options, and what to use in its place: one of wget's flags of two letters
-/// after one hyphen (`-nc`), or a flag with a number that aria2 takes (`-s16`).
-pub(super) fn of_word(word: &str) -> Option<(&str, &'static str)> {
-    let is_of_wget = |flags: &[&str]| word.len() == 3 && flags.contains(&word);
-    let of_wget = HINTS.iter().find(|(flags, _)| is_of_wget(flags)).map(|(_, hint)| *hint);
-    of_wget.or_else(|| of_aria2(word)).map(|hint| (word, hint))
+/// The hint for a word that the parser would split into several flags, and the word: one of wget's flags with two letters
+/// after one hyphen (`-nc`), or one of aria2's with a number (`-s16`).
+pub(super) fn word_hint(word: &str) -> Option<(&str, &'static str)> {
+    let is_wget_flag = |flags: &[&str]| word.len() == 3 && flags.contains(&word);
+    let wget_hint = HINTS.iter().find(|(flags, _)| is_wget_flag(flags)).map(|(_, hint)| *hint);
+    wget_hint.or_else(|| aria2_hint(word)).map(|hint| (word, hint))
 }
 
-/// What to use in place of a number behind `-s` or `-k`, which are flags here. `-s4` and `-k6` are left alone: curl has
-/// them as well, as two flags each.
-fn of_aria2(word: &str) -> Option<&'static str> {
+/// The hint for a number after `-s` or `-k`, which are flags here. There is none for 4 and 6: `-s4` is two flags in curl, too.
+fn aria2_hint(word: &str) -> Option<&'static str> {
     let (hint, size) = [("-s", SPLIT), ("-k", MIN_SPLIT_SIZE)]
         .into_iter()
         .find_map(|(flag, hint)| Some((hint, word.strip_prefix(flag)?)))?;
@@ -219,24 +218,25 @@ fn of_aria2(word: &str) -> Option<&'static str> {
     (is_number && !["4", "6"].contains(&size)).then_some(hint)
 }
 
-/// What to use in place of wget's `-O -`, also as `-qO-`.
-pub(super) fn of_output_to_stdout(words: &[&str]) -> Option<&'static str> {
+/// The hint for wget's `-O -`, also as `-qO-`.
+pub(super) fn stdout_hint(words: &[&str]) -> Option<&'static str> {
     let is_short = |word: &str| word.starts_with('-') && !word.starts_with("--");
-    let is_one = words.iter().any(|word| is_short(word) && word.ends_with("O-"));
-    let is_two =
+    let in_one_word = words.iter().any(|word| is_short(word) && word.ends_with("O-"));
+    let in_two_words =
         words.windows(2).any(|pair| is_short(pair[0]) && pair[0].ends_with('O') && pair[1] == "-");
-    (is_one || is_two).then_some("use -o -, which writes the body of a single URL to stdout")
+    (in_one_word || in_two_words)
+        .then_some("use -o -, which writes the body of a single URL to stdout")
 }
 
-/// Whether an option may be suggested for a flag that is like it.
+/// Whether an option may be suggested for a similar flag.
 pub(super) fn may_be_suggested(option: &str) -> bool {
     !DISARMING.contains(&option)
 }
 
-/// Gives an option the other names that mean the same, and names them in its long help.
+/// Adds the aliases of an option, and lists them in its long help.
 pub(super) fn with_aliases(option: Arg) -> Arg {
-    let own = ALIASES.iter().find(|(name, _)| option.get_long() == Some(*name));
-    let Some((_, names)) = own else { return option };
+    let aliases = ALIASES.iter().find(|(name, _)| option.get_long() == Some(*name));
+    let Some((_, names)) = aliases else { return option };
     let help = option.get_long_help().or(option.get_help()).map(ToString::to_string);
     let help = format!("{}\n\nAlso: {}", help.unwrap_or_default(), names.join(", "));
     names.iter().fold(option.long_help(help), |option, name| match name.strip_prefix("--") {
@@ -257,7 +257,7 @@ pub(super) fn is_accepted(long: &str) -> bool {
     ACCEPTED.iter().any(|(name, ..)| *name == long)
 }
 
-/// What is wrong with a value that is right in another program; `None` if nothing is known about it.
+/// The hint for a value that is valid in another program; `None` if there is none.
 pub(super) fn value_hint(option: &str, value: &str) -> Option<&'static str> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let is_flag = !option.contains('<');
@@ -273,7 +273,7 @@ pub(super) fn value_hint(option: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a user agent looks like what wget's `-A` takes: `jpg,png`.
+/// Whether a user agent looks like a value of wget's `-A`: `jpg,png`.
 pub(super) fn is_a_list_of_extensions(agent: &str) -> bool {
     let is_extension = |text: &str| {
         let text = text.trim_start_matches(['*', '.']);
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Arguments;
     use crate::cli::parse;
-    use crate::cli::tests::nowhere;
+    use crate::cli::tests::empty_environment;
     use crate::manual;
 
     /// Whether the program has an option of this name, its own or another one.
@@ -340,7 +340,7 @@ mod tests {
             _ => "--dir=d",
         };
         let words = [&["fetch", dir, "http://a.test/"], words].concat();
-        let command = parse(words.iter().map(OsString::from), &nowhere(true));
+        let command = parse(words.iter().map(OsString::from), &empty_environment(true));
         command.map(|command| format!("{command:?}")).map_err(|usage| usage.text)
     }
 

@@ -28,7 +28,7 @@ pub(super) fn host_rule(text: &str) -> Result<HostRule, String> {
     }
 }
 
-/// A host as URLs have it: an address in any form, or a name in lower case and punycode.
+/// Reads a host in the forms that URLs have: an address, or a name, which becomes lower case and punycode.
 fn host(text: &str) -> Result<HostRule, String> {
     let parsed = Host::parse(text.strip_suffix('.').unwrap_or(text));
     match parsed.map_err(|_| EXPECTED.to_owned())? {
@@ -50,7 +50,7 @@ fn network(text: &str, first: &str, bits: &str) -> Result<HostRule, String> {
     let first = address(first).ok_or(EXPECTED)?;
     let is_number = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
     let bits: u32 = bits.parse().ok().filter(|_| is_number).ok_or(EXPECTED)?;
-    // Every address is looked at in its own form, never as a mapped one.
+    // Addresses are compared as IPv4 or IPv6, never as IPv4-mapped IPv6.
     let block = match (first.to_canonical(), first) {
         (first @ IpAddr::V4(_), IpAddr::V6(_)) => {
             bits.checked_sub(96).and_then(|bits| AddressBlock::new(first, bits))

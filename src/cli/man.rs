@@ -1,4 +1,4 @@
-//! The man page fetch(1): the options as the parser knows them, and what the chapters of the manual begin with.
+//! The man page fetch(1): the options as the parser knows them, and the first paragraph of each chapter of the manual.
 
 use std::io;
 
@@ -41,12 +41,12 @@ pub(super) fn page(command: &Command) -> String {
     let main = Man::new(with_text.override_usage(USAGE));
     let commands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let mut page = title.render();
-    page += &rendered(|out| main.render_name_section(out));
-    page += &rendered(|out| main.render_synopsis_section(out));
-    page += &rendered(|out| main.render_description_section(out));
+    page += &render(|out| main.render_name_section(out));
+    page += &render(|out| main.render_synopsis_section(out));
+    page += &render(|out| main.render_description_section(out));
     page += &options(&main);
     page += &section("COMMANDS", |_| {});
-    page += &commands.map(|sub| about(command, sub)).collect::<String>();
+    page += &commands.map(|sub| command_section(command, sub)).collect::<String>();
     page += &section("TOPICS", |roff| {
         roff.text(inlines("`fetch help TOPIC` prints a chapter of the manual:"));
         for chapter in &CHAPTERS {
@@ -60,23 +60,23 @@ pub(super) fn page(command: &Command) -> String {
     });
     page += &section("FILES", |roff| definitions(roff, &FILES));
     page += &section("ENVIRONMENT", |roff| definitions(roff, &ENVIRONMENT));
-    page.lines().map(folded).collect()
+    page.lines().map(fold).collect()
 }
 
 /// The options of the program, with their headings as subsections.
 fn options(main: &Man) -> String {
-    let options = rendered(|out| main.render_options_section(out));
+    let options = render(|out| main.render_options_section(out));
     options.replace(".SH ", ".SS ").replacen(".SS ", ".SH ", 1)
 }
 
-/// A command and its options. Those that are the program's too are named only.
-fn about(command: &Command, sub: &Command) -> String {
+/// The section of a command. Options that it shares with the program are only named.
+fn command_section(command: &Command, sub: &Command) -> String {
     let is_shared = |arg: &Arg| {
         let shared = command.get_arguments().find(|other| other.get_long() == arg.get_long());
         arg.get_long().is_some() && shared.is_some_and(|other| other.get_help() == arg.get_help())
     };
-    let hidden = |arg: &Arg| is_shared(arg) || arg.get_id() == "help";
-    let own = sub.clone().mut_args(|arg| match hidden(&arg) {
+    let is_hidden = |arg: &Arg| is_shared(arg) || arg.get_id() == "help";
+    let own = sub.clone().mut_args(|arg| match is_hidden(&arg) {
         true => arg.hide(true),
         false => arg,
     });
@@ -90,7 +90,7 @@ fn about(command: &Command, sub: &Command) -> String {
     roff.text(inlines(&format!("{about}.")));
     let usage = sub.clone().render_usage().to_string();
     paragraph(&mut roff, &format!("`{}`", usage.trim_start_matches("Usage: ")));
-    let options = rendered(|out| Man::new(own).render_options_section(out));
+    let options = render(|out| Man::new(own).render_options_section(out));
     let options =
         options.split_inclusive('\n').filter(|line| !line.starts_with(".SH ")).collect::<String>();
     let mut more = Roff::new();
@@ -133,8 +133,8 @@ fn inlines(text: &str) -> Vec<Inline> {
     pieces.map(|(number, text)| if number % 2 == 0 { roman(text) } else { bold(text) }).collect()
 }
 
-/// What is written by a renderer, without the definition that it begins with, and with blank lines as requests.
-fn rendered(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+/// The output of a renderer, without its preamble, and with requests in place of blank lines.
+fn render(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
     let mut bytes = Vec::new();
     write(&mut bytes).expect("memory takes all");
     let text = String::from_utf8(bytes).expect("it is written as text");
@@ -143,8 +143,8 @@ fn rendered(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String 
     text.replace("\n\n", "\n.sp\n").replace("\n.br\n.sp\n.br\n", "\n.sp\n")
 }
 
-/// A line of roff, its text folded at [`WIDTH`] columns: longer ones are bad style.
-fn folded(line: &str) -> String {
+/// Folds a line of roff at [`WIDTH`] columns: longer lines are bad style.
+fn fold(line: &str) -> String {
     if line.starts_with('.') || line.len() <= WIDTH {
         return format!("{line}\n");
     }
@@ -172,9 +172,9 @@ mod tests {
     #[test]
     fn long_lines_are_folded_and_none_becomes_a_request() {
         let words = "word ".repeat(30) + &".html ".repeat(30);
-        for line in folded(words.trim_end()).lines() {
+        for line in fold(words.trim_end()).lines() {
             assert!(line.len() <= WIDTH + 2 && !line.starts_with('.'), "{line}");
         }
-        assert_eq!(folded(&format!(".SH {words}")), format!(".SH {words}\n"));
+        assert_eq!(fold(&format!(".SH {words}")), format!(".SH {words}\n"));
     }
 }

@@ -131,13 +131,13 @@ impl From<String> for UsageOutput {
 
 impl From<clap::Error> for UsageOutput {
     fn from(error: clap::Error) -> Self {
-        let text = without_password(&error, &error.render().to_string());
+        let text = mask_password(&error, &error.render().to_string());
         if !error.use_stderr() {
             return Self { text, to: UsageStream::Stdout, code: 0 };
         }
         let text = without_dots(&text);
         let text = match error.kind() {
-            // How the command is typed is of no help to somebody who has typed it right.
+            // The usage does not help: the command was typed correctly, only a value is wrong, or two options conflict.
             ErrorKind::ArgumentConflict
             | ErrorKind::ValueValidation
             | ErrorKind::InvalidValue
@@ -149,9 +149,9 @@ impl From<clap::Error> for UsageOutput {
                 text + &tip.unwrap_or_default()
             }
             ErrorKind::UnknownArgument => {
-                // No file has such a name.
-                let is_no_file = |line: &&str| !line.starts_with("  tip: to pass '");
-                let lines = text.split_inclusive('\n').filter(is_no_file);
+                // Without the tip to pass the word as a value: no file has such a name.
+                let is_other_line = |line: &&str| !line.starts_with("  tip: to pass '");
+                let lines = text.split_inclusive('\n').filter(is_other_line);
                 lines.collect::<String>().replacen("\n\n\n", "\n\n", 1)
             }
             _ => text,
@@ -160,8 +160,8 @@ impl From<clap::Error> for UsageOutput {
     }
 }
 
-/// A message that repeats no password of the value that it is about: a part of a URL is not recognized as one.
-fn without_password(error: &clap::Error, message: &str) -> String {
+/// Masks the password of the invalid value in a message. A value that is only a part of a URL is not masked elsewhere.
+fn mask_password(error: &clap::Error, message: &str) -> String {
     let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
     let user = value.rsplit_once('@').and_then(|(before, _)| before.rsplit_once(':'));
     match user {
@@ -172,7 +172,7 @@ fn without_password(error: &clap::Error, message: &str) -> String {
     }
 }
 
-/// A message without the dots that the parser puts after the name of an option that may be repeated (`'--quiet...'`).
+/// Removes the dots that the parser puts after the name of an option that may be repeated (`'--quiet...'`).
 fn without_dots(message: &str) -> String {
     message.replace("...'", "'")
 }
@@ -184,22 +184,22 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// What is said of a value that another program takes, if there is a hint about it.
+/// The hint for a value that is valid in another program; `None` if there is none.
 fn value_hint(error: &clap::Error) -> Option<&'static str> {
     let (option, value) =
         (context(error, ContextKind::InvalidArg)?, context(error, ContextKind::InvalidValue)?);
     hints::value_hint(option, value)
 }
 
-/// What is said of an option that does not exist, if there is a hint about it or another one is nearly the same. What the
-/// parser would suggest may be far off.
+/// The error for an option that does not exist, with our hint or a similar option. `None` if there is neither, nor a
+/// suggestion of the parser, which is replaced because it may be far off.
 fn unknown_option(words: &[OsString], error: &clap::Error) -> Option<UsageOutput> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
     let option = context(error, ContextKind::InvalidArg)?;
     let texts: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
-    let to_stdout = if option == "-O" { hints::of_output_to_stdout(&texts) } else { None };
+    let to_stdout = if option == "-O" { hints::stdout_hint(&texts) } else { None };
     let table = OptionTable::of_words(&texts);
     let similar = option.strip_prefix("--").and_then(|name| table.nearest(name));
     let hint = match (to_stdout.or_else(|| hints::hint(option)), similar) {
@@ -219,27 +219,26 @@ fn unexpected(option: &str, hint: &str) -> String {
     )
 }
 
-/// A file's name as an argument that means the file: one that would be a command, a URL, an option or standard input is
-/// written as `./NAME`.
+/// The argument that names a file: `./NAME` if the name alone would be a command, a URL, an option or standard input.
 pub fn file_argument(name: &str) -> Cow<'_, str> {
     let names_a_command =
         |command: &clap::Command| command.get_name_and_visible_aliases().contains(&name);
-    let means_else = name.starts_with('-')
+    let is_ambiguous = name.starts_with('-')
         || list::begins_with_a_scheme(name)
         || option_table::parser().get_subcommands().any(names_a_command);
-    if means_else { Cow::Owned(format!("./{name}")) } else { Cow::Borrowed(name) }
+    if is_ambiguous { Cow::Owned(format!("./{name}")) } else { Cow::Borrowed(name) }
 }
 
-/// The command line that somebody meant who typed this word in the place of a command; `None` if it is like none.
+/// The command line that was probably meant by this word in the place of a command; `None` if no command is similar.
 pub fn similar_command(word: &str) -> Option<String> {
     match word {
         "version" => return Some("fetch --version".to_owned()),
         "man" => return Some("fetch help --man".to_owned()),
-        // It is meant as a file or a host.
+        // A file or a host.
         _ if word.contains(['.', '/']) => return None,
         _ => {}
     }
-    // The parser of a program that has only commands suggests some, the most similar one last.
+    // clap suggests commands for a program that has nothing but commands, the most similar one last.
     let program = clap::Command::new("fetch").no_binary_name(true);
     let mut only_commands = program.disable_help_subcommand(true);
     for command in option_table::parser().get_subcommands().filter(|command| !command.is_hide_set())
@@ -259,11 +258,11 @@ pub fn similar_command(word: &str) -> Option<String> {
     }
 }
 
-/// What the parser takes from the process.
+/// What the parser needs of the process.
 pub struct Environment<'a> {
-    /// What a variable of the environment holds, if it is set.
+    /// Returns the value of an environment variable; `None` if it is not set.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
-    /// The names of all variables.
+    /// The names of all environment variables.
     pub names: Vec<OsString>,
     /// Prints a warning.
     pub warn: &'a dyn Fn(&str),
@@ -277,8 +276,8 @@ pub struct Environment<'a> {
     pub ask: &'a dyn Fn(&str) -> io::Result<String>,
 }
 
-/// The words of a command line, those that a comparison writes to the standard input of a run included.
-fn with_words_on_stdin(
+/// Adds the words that a comparison writes to the standard input of a run to those of its command line.
+fn add_words_of_stdin(
     words: impl IntoIterator<Item = OsString>,
     around: &Environment,
 ) -> Result<Vec<OsString>, String> {
@@ -301,9 +300,9 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
-    let words = with_words_on_stdin(words, around)?;
+    let words = add_words_of_stdin(words, around)?;
     let mut options = words.iter().take_while(|word| *word != "--");
-    if let Some((flag, hint)) = options.find_map(|word| hints::of_word(word.to_str()?)) {
+    if let Some((flag, hint)) = options.find_map(|word| hints::word_hint(word.to_str()?)) {
         return Err(UsageOutput::raw(unexpected(flag, hint)));
     }
     let matches = match help::with_names(option_table::parser().clone())
@@ -349,7 +348,7 @@ pub fn parse(
     }
 }
 
-/// What is said of an option that does not exist where the command before it is misspelt.
+/// The error for an option that does not exist after a misspelt command (`fetch compar --runs 3`).
 fn misspelt_command(words: &[OsString], error: &clap::Error) -> Option<UsageOutput> {
     let option = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(option)) if error.kind() == ErrorKind::UnknownArgument => option,
@@ -368,7 +367,7 @@ fn invalid_header(complaint: String) -> String {
     format!("invalid value for --header: {complaint}")
 }
 
-/// A comparison. Options that it does not have itself are those of its runs, and are checked here.
+/// The command of a comparison. Also parses the options of its runs, so that they are checked before the first one.
 fn comparison(
     mut typed: CompareArgs,
     matches: &ArgMatches,
@@ -384,13 +383,13 @@ fn comparison(
         return Err(UsageOutput::error(complaint));
     }
     let secret = secret_words(&mut typed, matches, around)?;
-    let handed_on = table.words_for_runs(matches, &option_table::secrets().collect::<Vec<_>>());
+    let run_words = table.words_for_runs(matches, &option_table::secrets().collect::<Vec<_>>());
     let mut words = vec![OsString::from("fetch"), "--mode=sequential".into(), "--json".into()];
     // Runs of a comparison use no proxy of the environment.
     if matches.value_source("proxy") != Some(ValueSource::CommandLine) {
         words.push("--proxy=".into());
     }
-    words.extend(secret.iter().chain(&handed_on).cloned());
+    words.extend(secret.iter().chain(&run_words).cloned());
     words.extend(
         typed.timeouts.deadline.map(|time| format!("--deadline={}s", time.as_secs_f64()).into()),
     );
@@ -401,12 +400,13 @@ fn comparison(
         words.push("--".into());
         words.extend(typed.sources.iter().cloned());
     }
-    let of_run = option_table::parser().clone().try_get_matches_from(&words)?;
-    let settled = SetByUser::by_words(&of_run, &Arguments::from_arg_matches(&of_run)?);
+    let run_matches = option_table::parser().clone().try_get_matches_from(&words)?;
+    let set_by_user =
+        SetByUser::by_words(&run_matches, &Arguments::from_arg_matches(&run_matches)?);
     // The built-in workload is the same everywhere.
-    let nothing = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
-    let around = if typed.sources.is_empty() { &nothing } else { around };
-    // It would be asked for before each run.
+    let empty = Environment { variable: &|_| None, names: Vec::new(), home: None, ..*around };
+    let around = if typed.sources.is_empty() { &empty } else { around };
+    // Otherwise each run would ask for the password.
     let ask = |_: &str| Err(io::Error::other("compare asks only if --user is typed"));
     let around = &Environment {
         ask: &ask,
@@ -414,17 +414,18 @@ fn comparison(
         home: around.home.clone(),
         ..*around
     };
-    let Command::Fetch(plan) = fetch(&words, &settled, &HeaderFiles::new(around), around)? else {
+    let Command::Fetch(plan) = fetch(&words, &set_by_user, &HeaderFiles::new(around), around)?
+    else {
         return Err(UsageOutput::error("--dry-run cannot be used with compare"));
     };
-    let shown = config_layers::shown(&[&secret[..], &handed_on].concat());
-    let mut options = to_plan::comparison(typed, handed_on, shown, plan)?;
+    let shown = config_layers::mask_words(&[&secret[..], &run_words].concat());
+    let mut options = to_plan::comparison(typed, run_words, shown, plan)?;
     options.secret_words = secret;
     Ok(Command::Compare(Box::new(options)))
 }
 
-/// The words of options that may be secret for each run of a comparison: header lines as they are in their files, a user
-/// with the password that was asked for.
+/// The words of options that may be secret, for each run of a comparison: files of headers are replaced by their lines, and a
+/// missing password is asked for.
 fn secret_words(
     typed: &mut CompareArgs,
     matches: &ArgMatches,
@@ -434,24 +435,24 @@ fn secret_words(
     credentials::ensure_stdin_is_read_once(&requests.headers, &typed.sources, false)?;
     HeaderFiles::new(around).expand(&mut requests.headers).map_err(invalid_header)?;
     let mut user = requests.credentials.user.clone();
-    if let Some(name) = credentials::lacks_password(user.as_deref()) {
+    if let Some(name) = credentials::user_without_password(user.as_deref()) {
         user = Some(format!("{name}:{}", credentials::ask_password(name, None, around)?));
     }
     let headers = requests.headers.iter().map(|header| ("header", OsString::from(header)));
     let user = user.map(|user| ("user", OsString::from(user)));
     let words = headers.chain(user).map(|(name, value)| config_layers::word(name, &value));
-    let handled: Vec<_> =
+    let others: Vec<_> =
         option_table::secrets().filter(|name| !["header", "user"].contains(name)).collect();
-    Ok(words.chain(OptionTable::of_compare().words_of(matches, &handled)).collect())
+    Ok(words.chain(OptionTable::of_compare().words_of(matches, &others)).collect())
 }
 
-/// Ensures that no option without its value took the URL behind it for one.
+/// Ensures that no option that lacks its value took the URL after it as one.
 fn ensure_no_value_is_the_url(
     table: &OptionTable,
     matches: &ArgMatches,
     words: &[OsString],
 ) -> Result<(), String> {
-    match table.with_url_as_value(matches, words) {
+    match table.find_url_as_value(matches, words) {
         Some((name, value)) => Err(format!(
             "the value of --{name} looks like a URL; its own value is missing: --{name} <{value}> URL"
         )),
@@ -459,9 +460,9 @@ fn ensure_no_value_is_the_url(
     }
 }
 
-/// Ensures that options for saving were typed with one that saves. The configuration may have them without it.
+/// Ensures that options for saving were typed with one that saves (`--dir`, ...). A configuration file may set them alone.
 fn ensure_something_is_saved(table: &OptionTable, matches: &ArgMatches) -> Result<(), String> {
-    match table.lacking(matches) {
+    match table.find_unmet_requirement(matches) {
         Some((name, ["dir", ..])) => Err(format!("--{name} requires --dir")),
         Some((name, others)) => Err(format!("--{name} requires --{}", others.join(" or --"))),
         None => Ok(()),
@@ -471,25 +472,25 @@ fn ensure_something_is_saved(table: &OptionTable, matches: &ArgMatches) -> Resul
 /// The run that the command line and the layers below it describe.
 fn fetch(
     words: &[OsString],
-    settled: &SetByUser,
+    set_by_user: &SetByUser,
     files: &HeaderFiles,
     around: &Environment,
 ) -> Result<Command, UsageOutput> {
     let table = OptionTable::of_fetch();
     let environment = config_layers::from_environment(&table, files, around)?;
-    let environment = environment.below(settled);
-    let (typed, matches) = read_over(&environment, words)?;
-    let which = which(&typed.configuration, around);
-    let file = config_file::load(&which, &table, files, around.warn)?;
-    let level = |name: &str| match settled.sets(name) {
+    let environment = environment.below(set_by_user);
+    let (typed, matches) = parse_over(&environment, words)?;
+    let path = config_path(&typed.configuration, around);
+    let file = config_file::load(&path, &table, files, around.warn)?;
+    let level = |name: &str| match set_by_user.sets(name) {
         true => OptionLevel::CommandLine,
         false if environment.sets(name) => OptionLevel::Environment,
         false => OptionLevel::ConfigFile,
     };
     let (user_level, header_level) = (level("user"), level("header"));
-    let lower = environment.clone().over(file.layer).below(settled);
+    let lower = environment.clone().over(file.layer).below(set_by_user);
     let (mut all, matches) =
-        if lower == environment { (typed, matches) } else { read_over(&lower, words)? };
+        if lower == environment { (typed, matches) } else { parse_over(&lower, words)? };
     files.expand(&mut all.requests.headers).map_err(invalid_header)?;
     let precedence = credentials::choose_general(&mut all.requests, user_level, header_level);
     let (dry_run, login) = (all.output.dry_run, all.requests.credentials.clone());
@@ -501,11 +502,11 @@ fn fetch(
     to_plan::ensure_exceptions_have_a_rule(&all.requests.targets)
         .map_err(|error| lower.trace(error))?;
     let proxy_decides = all.requests.targets.proxy_decides;
-    let shard = shards::chosen(all.shards.shard, all.shards.shard_by, around.variable);
+    let shard = shards::choose(all.shards.shard, all.shards.shard_by, around.variable);
     let shard = shard.map_err(|complaint| lower.trace(complaint))?;
     let plan = to_plan::plan(all, around.stdin_is_terminal);
     let mut plan = Box::new(plan.map_err(|complaint| lower.trace(complaint))?);
-    plan.http.proxy = proxy::chosen(proxy, around.variable)?;
+    plan.http.proxy = proxy::choose(proxy, around.variable)?;
     plan.shard = shard;
     if !proxy_decides {
         to_plan::ensure_no_proxy_decides(&plan.http)?;
@@ -520,7 +521,7 @@ fn fetch(
         plan.http.credentials.netrc = Some(netrc);
         plan.credential_files.push(path);
     }
-    if !dry_run && let Some(user) = credentials::lacks_password(login.user.as_deref()) {
+    if !dry_run && let Some(user) = credentials::user_without_password(login.user.as_deref()) {
         let password = credentials::ask_password(user, lower.place_of("user"), around)?;
         credentials::set_password(&mut plan.http, user, &password);
     }
@@ -528,14 +529,14 @@ fn fetch(
         plan.options = table.set_options(&matches);
         return Ok(Command::Fetch(plan));
     }
-    to_plan::check_dry_run_format(&plan).map_err(|complaint| lower.trace(complaint))?;
+    to_plan::ensure_format_of_dry_run(&plan).map_err(|complaint| lower.trace(complaint))?;
     let mut options = table.effective(&matches);
-    options.iter_mut().for_each(|option| resolve(option, &plan));
+    options.iter_mut().for_each(|option| resolve_default(option, &plan));
     Ok(Command::DryRun { plan, options })
 }
 
-/// Replaces the value of an option whose default depends on others by the one that the plan has.
-fn resolve(option: &mut EffectiveOption, plan: &Plan) {
+/// Replaces the value of an option whose default depends on others by the value in the plan.
+fn resolve_default(option: &mut EffectiveOption, plan: &Plan) {
     option.value = match (option.name.as_str(), plan.strategy) {
         ("jobs", strategy) => OptionValue::Number(strategy.jobs() as u64),
         ("loops", Strategy::Tasks { loops, .. }) => OptionValue::Number(loops.get() as u64),
@@ -551,7 +552,7 @@ fn resolve(option: &mut EffectiveOption, plan: &Plan) {
 }
 
 /// Parses the command line with the arguments of a lower layer in front.
-fn read_over(
+fn parse_over(
     lower: &ConfigLayer,
     words: &[OsString],
 ) -> Result<(FetchArgs, ArgMatches), clap::Error> {
@@ -561,11 +562,14 @@ fn read_over(
     Ok((Arguments::from_arg_matches(&matches)?.fetch, matches))
 }
 
-fn which(said: &ConfigArgs, around: &Environment) -> ConfigPath {
-    match &said.config {
+/// The configuration file to read.
+fn config_path(typed: &ConfigArgs, around: &Environment) -> ConfigPath {
+    match &typed.config {
         Some(path) => ConfigPath::Named(path.clone()),
-        None if said.no_config => ConfigPath::Nothing,
-        None => config_file::usual((around.variable)("XDG_CONFIG_HOME"), around.home.clone()),
+        None if typed.no_config => ConfigPath::Nothing,
+        None => {
+            config_file::default_path((around.variable)("XDG_CONFIG_HOME"), around.home.clone())
+        }
     }
 }
 

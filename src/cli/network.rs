@@ -29,7 +29,7 @@ pub(super) fn resolve(text: &str) -> Result<ResolveOverride, String> {
     let host = match host {
         "" => return Err(RESOLVE.to_owned()),
         "*" => None,
-        host => Some(name(host)?),
+        host => Some(host_name(host)?),
     };
     let addresses = addresses.split(',').map(address).collect::<Result<_, _>>()?;
     Ok(ResolveOverride {
@@ -90,7 +90,7 @@ pub(super) fn statuses(text: &str) -> Result<StatusRange, String> {
     }
 }
 
-/// The first and the last of the statuses that are meant: by `2xx` a hundred, by `404` one.
+/// The first and the last status of a class (`2xx`) or of a single status (`404`).
 fn class_or_status(text: &str) -> Option<(u16, u16)> {
     let digits = text.trim();
     let is_number =
@@ -108,10 +108,10 @@ pub(super) fn connect_to(text: &str) -> Result<ResolveOverride, String> {
     let (host, rest) = split_host(text).ok_or(CONNECT_TO)?;
     let (port, rest) = rest.split_once(':').ok_or(CONNECT_TO)?;
     let (to_host, to_port) = split_host(rest).ok_or(CONNECT_TO)?;
-    let host = given(host).map(name).transpose()?;
-    let port = given(port).map(self::port).transpose()?;
-    let to_host = given(to_host).map(endpoint).transpose()?;
-    let to_port = given(to_port).map(self::port).transpose()?;
+    let host = non_empty(host).map(host_name).transpose()?;
+    let port = non_empty(port).map(self::port).transpose()?;
+    let to_host = non_empty(to_host).map(endpoint).transpose()?;
+    let to_port = non_empty(to_port).map(self::port).transpose()?;
     if to_host.is_none() && to_port.is_none() {
         return Err("HOST2 and PORT2 cannot both be empty".to_owned());
     }
@@ -144,13 +144,13 @@ fn split_host(text: &str) -> Option<(&str, &str)> {
     Some((host, rest.strip_prefix(':')?))
 }
 
-fn given(part: &str) -> Option<&str> {
+fn non_empty(part: &str) -> Option<&str> {
     Some(part).filter(|part| !part.is_empty())
 }
 
 /// A host name in the form of a parsed URL: lower case, punycode.
-fn name(text: &str) -> Result<String, String> {
-    match parsed(text)? {
+fn host_name(text: &str) -> Result<String, String> {
+    match parse_host(text)? {
         Host::Domain(name) => Ok(name),
         Host::Ipv4(_) | Host::Ipv6(_) => {
             Err(format!("{text} is an IP address; only host names can be overridden"))
@@ -158,16 +158,16 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name, or an address without brackets.
+/// A host name in the form of a parsed URL, or an address without brackets.
 fn endpoint(text: &str) -> Result<String, String> {
-    Ok(match parsed(text)? {
+    Ok(match parse_host(text)? {
         Host::Domain(name) => name,
         Host::Ipv4(address) => address.to_string(),
         Host::Ipv6(address) => address.to_string(),
     })
 }
 
-fn parsed(text: &str) -> Result<Host, String> {
+fn parse_host(text: &str) -> Result<Host, String> {
     Host::parse(text).map_err(|_| format!("invalid host '{text}'"))
 }
 

@@ -25,17 +25,17 @@ pub(super) struct OptionFacts {
     name: &'static str,
     /// Where it may be set.
     scope: OptionScope,
-    /// How a value is shown without what is secret in it; `None`: no value is secret.
+    /// Masks the secrets in a value; `None`: no value is secret.
     redact: Option<fn(&str) -> String>,
     /// Whether its value may be a URL.
     takes_url: bool,
     /// Whether a `[hosts."NAME"]` section of the configuration file may set it.
     per_host: bool,
-    /// Options without any of which it means nothing; empty: it always means something.
+    /// It has no effect unless one of these options is set; empty: it always has an effect.
     requires: &'static [&'static str],
     /// Whether it describes a comparison, and is not passed on to the runs that are compared.
     of_comparison: bool,
-    /// Options of lower layers that it replaces beside itself and those that it conflicts with.
+    /// Options of lower layers that it replaces, in addition to itself and to those that it conflicts with.
     overrides: &'static [&'static str],
 }
 
@@ -61,7 +61,7 @@ const PLAIN: OptionFacts = OptionFacts {
     overrides: &[],
 };
 
-/// Every option of `fetch` and `fetch compare` with a fact that is not plain.
+/// The options of `fetch` and `fetch compare` whose facts differ from [`PLAIN`].
 const TABLE: &[OptionFacts] = &[
     OptionFacts { name: "mode", overrides: &["loops"], ..PLAIN },
     OptionFacts { name: "jobs", of_comparison: true, ..PLAIN },
@@ -136,19 +136,19 @@ const SAVING: OptionFacts = OptionFacts { requires: &["dir"], ..PLAIN };
 /// The options that save the bodies of a list.
 const BODIES: &[&str] = &["dir", "warc", "tar"];
 
-/// Those of them that save them in archives.
+/// The options that save the bodies of a list in archives.
 const ARCHIVES: &[&str] = &["warc", "tar"];
 
 fn facts(name: &str) -> &'static OptionFacts {
     TABLE.iter().find(|facts| facts.name == name).unwrap_or(&PLAIN)
 }
 
-/// A user, the password masked. One that stands alone may be a token.
+/// A user, the password masked. A user without a password may be a token.
 fn redact_user(text: &str) -> String {
     text.split_once(':').map_or_else(|| "***".to_owned(), |(user, _)| format!("{user}:***"))
 }
 
-/// The name of a header, its value masked; the name of a file of headers.
+/// The name of a header, its value masked; or the name of a file of headers.
 fn redact_header(text: &str) -> String {
     if text.starts_with('@') {
         return text.to_owned();
@@ -190,7 +190,7 @@ pub(super) fn per_host() -> impl Iterator<Item = &'static str> {
     TABLE.iter().filter(|facts| facts.per_host).map(|facts| facts.name)
 }
 
-/// What an option takes.
+/// How many values an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueCount {
     /// No value: it is a flag.
@@ -227,7 +227,7 @@ pub enum OptionValue {
     List(Vec<String>),
 }
 
-/// The parser of all command lines. It is made once: it has some 150 options, and copies cost less.
+/// The parser of all command lines. It is built once: it has some 150 options, and cloning it costs less.
 pub(super) fn parser() -> &'static Command {
     static PARSER: LazyLock<Command> = LazyLock::new(Arguments::command);
     &PARSER
@@ -255,7 +255,7 @@ impl OptionTable {
         Self(Cow::Owned(named.unwrap_or(command)))
     }
 
-    /// What an option takes in the configuration file; `None` if it does not exist or may not be set there.
+    /// How many values an option takes in the configuration file; `None` if it does not exist or may not be set there.
     pub(super) fn in_file(&self, name: &str) -> Option<ValueCount> {
         let is_allowed = facts(name).scope == OptionScope::Anywhere;
         self.argument(name).filter(|_| is_allowed).map(value_count)
@@ -268,7 +268,7 @@ impl OptionTable {
             .map(|(name, argument)| (name, value_count(argument)))
     }
 
-    /// Whether there is such an option.
+    /// Whether there is an option of this name.
     pub(super) fn exists(&self, name: &str) -> bool {
         self.argument(name).is_some()
     }
@@ -279,7 +279,7 @@ impl OptionTable {
         self.argument(name).is_some_and(|argument| argument.get_value_hint() == ValueHint::AnyPath)
     }
 
-    /// Whether a value of the option is the name of a file that is no other thing: `--cookie` takes cookies as well.
+    /// Whether a value of the option names a file. `--cookie` also takes cookies, which do not.
     pub(super) fn is_file(&self, name: &str, value: &OsStr) -> bool {
         let hint = self.argument(name).map(Arg::get_value_hint);
         let is_text = value.is_empty() || value.as_encoded_bytes().contains(&b'=');
@@ -306,9 +306,9 @@ impl OptionTable {
         similarity::nearest(typed, &names.collect::<Vec<_>>())
     }
 
-    /// The name of an option whose value is a URL although it takes none, and what it takes, if there is one. The value is
-    /// one of the typed `words`: one that is joined to its option (`--failed=http://f.txt`) is meant.
-    pub(super) fn with_url_as_value(
+    /// The first option that takes no URL but has one as its value, and the placeholder of its value (`FILE`). Only a value
+    /// that is a word of its own in `words` counts: one joined to its option (`--failed=http://f.txt`) is intended.
+    pub(super) fn find_url_as_value(
         &self,
         matches: &ArgMatches,
         words: &[OsString],
@@ -319,10 +319,10 @@ impl OptionTable {
                 value.to_str().is_some_and(is_http_url) && words.iter().any(|word| word == value)
             })
         };
-        let taking = self.arguments().filter(|(name, argument)| {
+        let candidates = self.arguments().filter(|(name, argument)| {
             !facts(name).takes_url && value_count(argument) != ValueCount::Nothing
         });
-        let (name, argument) = taking
+        let (name, argument) = candidates
             .into_iter()
             .find(|(_, argument)| is_set(matches, argument) && has_url(argument))?;
         let value = argument.get_value_names().unwrap_or_default().first();
@@ -331,8 +331,8 @@ impl OptionTable {
 
     /// The options of lower layers that have no effect once `name` is set.
     pub(super) fn overridden_by(&self, name: &str) -> Vec<&str> {
-        let conflicts = |one: &Arg, other: &str| {
-            let conflicting = self.0.get_arg_conflicts_with(one);
+        let conflicts = |option: &Arg, other: &str| {
+            let conflicting = self.0.get_arg_conflicts_with(option);
             conflicting.iter().any(|argument| argument.get_long() == Some(other))
         };
         let Some(given) = self.argument(name) else { return Vec::new() };
@@ -344,13 +344,13 @@ impl OptionTable {
         others.map(|(other, _)| other).chain([given.get_long().unwrap_or_default()]).collect()
     }
 
-    /// The options that were set by words that the parser has read.
+    /// The options that a parsed command line sets.
     pub(super) fn set_in<'t>(&'t self, matches: &'t ArgMatches) -> impl Iterator<Item = &'t str> {
         self.arguments().filter(|(_, argument)| is_set(matches, argument)).map(|(name, _)| name)
     }
 
-    /// The first option that was typed although it means nothing without one of others, which are the second value.
-    pub(super) fn lacking<'t>(
+    /// The first typed option that has no effect without one of some others, and these others.
+    pub(super) fn find_unmet_requirement<'t>(
         &'t self,
         matches: &'t ArgMatches,
     ) -> Option<(&'t str, &'static [&'static str])> {
@@ -362,8 +362,7 @@ impl OptionTable {
         required.find(|(_, required)| lacks(required))
     }
 
-    /// The words that set options for each run of a comparison, so that they can be typed again, without those of
-    /// `excluded` options.
+    /// The words of a command line that set the options of each run of a comparison, without the `excluded` ones.
     pub(super) fn words_for_runs(
         &self,
         matches: &ArgMatches,
@@ -375,7 +374,7 @@ impl OptionTable {
         set.flat_map(|(name, argument)| words_of(name, argument, matches)).collect()
     }
 
-    /// The words that set these options.
+    /// The words of a command line that set these options.
     pub(super) fn words_of(&self, matches: &ArgMatches, names: &[&str]) -> Vec<std::ffi::OsString> {
         let set = self
             .arguments()
@@ -394,7 +393,7 @@ impl OptionTable {
         effective.collect()
     }
 
-    /// The options that were set, as they may be typed again, secrets masked.
+    /// The options that were set, as words of a command line, secrets masked.
     pub(super) fn set_options(&self, matches: &ArgMatches) -> Vec<String> {
         let set = self.arguments().filter(|(_, argument)| is_set(matches, argument));
         let words = set.flat_map(|(name, argument)| match value_count(argument) {
@@ -402,7 +401,7 @@ impl OptionTable {
                 vec![format!("--{name}"); times_given(argument, matches).into()]
             }
             ValueCount::One | ValueCount::Many => {
-                let values = values_shown(name, argument, matches);
+                let values = masked_values(name, argument, matches);
                 values.map(|value| format!("--{name}={value}")).collect()
             }
         });
@@ -410,7 +409,7 @@ impl OptionTable {
     }
 
     fn arguments(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        let named = self.0.get_arguments().filter_map(|one| Some((one.get_long()?, one)));
+        let named = self.0.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg)));
         named.filter(|(name, _)| !hints::is_accepted(name))
     }
 
@@ -429,7 +428,7 @@ fn words_of(name: &str, argument: &Arg, matches: &ArgMatches) -> Vec<std::ffi::O
     }
 }
 
-/// Whether a value is an http or https URL, which no name of a file is.
+/// Whether a value is an http or https URL, and so not the name of a file.
 fn is_http_url(value: &str) -> bool {
     let is_http = value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("http"));
     is_http && list::begins_with_a_scheme(value)
@@ -448,7 +447,7 @@ fn value_count(argument: &Arg) -> ValueCount {
 }
 
 fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionValue {
-    let mut values = values_shown(name, argument, matches);
+    let mut values = masked_values(name, argument, matches);
     match value_count(argument) {
         ValueCount::Nothing => match times_given(argument, matches) {
             0 => OptionValue::Unset,
@@ -470,7 +469,7 @@ fn effective_value(name: &str, argument: &Arg, matches: &ArgMatches) -> OptionVa
 }
 
 /// The values of an option, secrets masked.
-fn values_shown<'m>(
+fn masked_values<'m>(
     name: &str,
     argument: &Arg,
     matches: &'m ArgMatches,

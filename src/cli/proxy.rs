@@ -11,7 +11,7 @@ use crate::plan::{Proxy, ProxyUrls};
 pub(super) const SCHEMES: [&str; 6] = ["http", "https", "socks5", "socks5h", "socks4", "socks4a"];
 
 /// The port of a proxy whose URL has none, as in curl.
-const PORT: u16 = 1080;
+const DEFAULT_PORT: u16 = 1080;
 
 const EXPECTED: &str = "expected http://HOST:PORT";
 
@@ -23,25 +23,25 @@ pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 ///
 /// # Errors
 /// The variable that cannot be used, and why, without its value: that may hold a password.
-pub(super) fn chosen(typed: Option<Option<Url>>, variable: Variable<'_>) -> Result<Proxy, String> {
+pub(super) fn choose(typed: Option<Option<Url>>, variable: Variable<'_>) -> Result<Proxy, String> {
     let (http, https) = match typed {
         Some(url) => (url.clone(), url),
-        None => of_environment(variable)?,
+        None => proxies_of_environment(variable)?,
     };
     if http.is_none() && https.is_none() {
         return Ok(Proxy::Direct);
     }
-    Ok(match exceptions(variable)? {
+    Ok(match read_exceptions(variable)? {
         Exceptions::All => Proxy::Direct,
         Exceptions::Hosts(exceptions) => Proxy::Use(ProxyUrls { http, https, exceptions }),
     })
 }
 
 /// The proxies for `http` and `https` URLs.
-fn of_environment(variable: Variable<'_>) -> Result<(Option<Url>, Option<Url>), String> {
+fn proxies_of_environment(variable: Variable<'_>) -> Result<(Option<Url>, Option<Url>), String> {
     // HTTP_PROXY is not read: a CGI server sets it from the header "Proxy" of a request.
-    let http = first(&["http_proxy", "all_proxy", "ALL_PROXY"], variable)?;
-    let https = first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"], variable)?;
+    let http = first_set(&["http_proxy", "all_proxy", "ALL_PROXY"], variable)?;
+    let https = first_set(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"], variable)?;
     let url = |(name, text): (&'static str, String)| {
         proxy(&text).map_err(|complaint| invalid(name, &complaint))
     };
@@ -53,7 +53,7 @@ fn invalid(name: &str, complaint: &str) -> String {
 }
 
 /// The first of these variables that is set and not empty, with its value.
-fn first(
+fn first_set(
     names: &[&'static str],
     variable: Variable<'_>,
 ) -> Result<Option<(&'static str, String)>, String> {
@@ -72,22 +72,22 @@ enum Exceptions {
     Hosts(String),
 }
 
-/// Reads `no_proxy`: names, addresses and networks (CIDR), separated by commas or spaces. IPv6 addresses may be in
+/// Reads `no_proxy`: names, addresses and networks (CIDR), separated by commas, spaces or tabs. IPv6 addresses may be in
 /// brackets. `*` is any host, name or address.
-fn exceptions(variable: Variable<'_>) -> Result<Exceptions, String> {
-    let Some((name, text)) = first(&["no_proxy", "NO_PROXY"], variable)? else {
+fn read_exceptions(variable: Variable<'_>) -> Result<Exceptions, String> {
+    let Some((name, text)) = first_set(&["no_proxy", "NO_PROXY"], variable)? else {
         return Ok(Exceptions::Hosts(String::new()));
     };
     ensure_plain(&text.replace([' ', '\t'], ",")).map_err(|complaint| invalid(name, &complaint))?;
     let hosts = text.split([',', ' ', '\t']).filter(|host| !host.is_empty());
-    let hosts: Vec<_> = hosts.map(without_brackets).collect();
+    let hosts: Vec<_> = hosts.map(bare_host).collect();
     if hosts.contains(&"*") {
         return Ok(Exceptions::All);
     }
     Ok(Exceptions::Hosts(hosts.join(",")))
 }
 
-fn without_brackets(host: &str) -> &str {
+fn bare_host(host: &str) -> &str {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     bare.unwrap_or(host).trim_end_matches('.')
 }
@@ -121,12 +121,12 @@ pub(super) fn proxy(text: &str) -> Result<Option<Url>, String> {
         return Err(format!("invalid port number ({EXPECTED})"));
     }
     if url.scheme() != "https" && !has_port(&text) {
-        url.set_port(Some(PORT)).expect("a URL with a host takes a port");
+        url.set_port(Some(DEFAULT_PORT)).expect("a URL with a host takes a port");
     }
     Ok(Some(url))
 }
 
-/// Refuses what comes from a badly quoted or badly ended line of a script.
+/// Rejects whitespace, control characters and quotes, which come from a badly quoted line of a script.
 fn ensure_plain(text: &str) -> Result<(), String> {
     let is_quote =
         |character: char| matches!(character, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}');
@@ -145,7 +145,7 @@ fn ensure_plain(text: &str) -> Result<(), String> {
     Err(found.to_owned())
 }
 
-/// Refuses a bare number, which a URL would take for an IPv4 address: the option of this letter is another one elsewhere.
+/// Rejects a bare number, which in a URL is an IPv4 address: `-x 16` of aria2 is a number of connections.
 fn ensure_the_host_is_no_number(text: &str) -> Result<(), String> {
     let host = authority(text).rsplit('@').next().unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default();
@@ -159,11 +159,11 @@ fn ensure_the_host_is_no_number(text: &str) -> Result<(), String> {
 
 /// User, password, host and port.
 fn authority(text: &str) -> &str {
-    let behind = text.split_once("://").map_or(text, |(_, rest)| rest);
-    behind.split(['/', '?', '#']).next().unwrap_or_default()
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Whether a port is written out, also one that the URL parser drops as the scheme's own.
+/// Whether a URL names a port, even the default port of its scheme, which the URL parser drops.
 fn has_port(text: &str) -> bool {
     let host = authority(text).rsplit('@').next().unwrap_or_default();
     let rest = host.rsplit(']').next().unwrap_or_default();
@@ -211,7 +211,7 @@ mod tests {
         }
     }
     fn environment(variables: &[(&str, &str)]) -> Result<Proxy, String> {
-        chosen(None, &|name| {
+        choose(None, &|name| {
             variables.iter().find(|(set, _)| *set == name).map(|(_, value)| value.into())
         })
     }

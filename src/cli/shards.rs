@@ -1,4 +1,4 @@
-//! Decides which shard a run takes: `--shard I/N`, or `--shard auto` by the variables of an array job.
+//! Decides which shard of the targets a run takes: `--shard I/N`, or `--shard auto` by the variables of an array job.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use crate::plan::{Shard, ShardKey};
 /// A value of `--shard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShardChoice {
-    /// By the environment.
+    /// The shard that the environment names.
     Auto,
     /// The index of the shard, from 0, and the number of shards.
     Numbered(u32, u32),
@@ -24,14 +24,14 @@ pub(super) fn choice(text: &str) -> Result<ShardChoice, String> {
     let Some((index, count)) = numbers else {
         return Err("expected INDEX/COUNT with INDEX from 0, e.g. 0/4, or 'auto'".to_owned());
     };
-    ensure_it_exists(index, count).map(|()| ShardChoice::Numbered(index, count))
+    ensure_shard_exists(index, count).map(|()| ShardChoice::Numbered(index, count))
 }
 
 /// The shard of a run; `None`: it takes all targets.
 ///
 /// # Errors
-/// What the environment lacks, or the variable that cannot be used.
-pub(super) fn chosen(
+/// A message with the environment variable that is missing or invalid.
+pub(super) fn choose(
     typed: Option<ShardChoice>,
     by: Option<ShardKey>,
     variable: Variable<'_>,
@@ -40,15 +40,14 @@ pub(super) fn chosen(
         None if by.is_some() => return Err("--shard-by requires --shard".to_owned()),
         None => return Ok(None),
         Some(ShardChoice::Numbered(index, count)) => (index, count),
-        Some(ShardChoice::Auto) => {
-            of_environment(variable).map_err(|complaint| format!("--shard auto: {complaint}"))?
-        }
+        Some(ShardChoice::Auto) => shard_of_environment(variable)
+            .map_err(|complaint| format!("--shard auto: {complaint}"))?,
     };
     Ok(Shard::new(index, count, by.unwrap_or_default()))
 }
 
 /// The shard that the environment names: that of `FETCH_SHARD`, of a Kubernetes Indexed Job, or of a Slurm array.
-fn of_environment(variable: Variable<'_>) -> Result<(u32, u32), String> {
+fn shard_of_environment(variable: Variable<'_>) -> Result<(u32, u32), String> {
     let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
     if let Some(text) = variable("FETCH_SHARD").filter(|text| !text.is_empty() && text != "auto") {
         return match choice(&text.to_string_lossy()) {
@@ -70,10 +69,10 @@ fn of_environment(variable: Variable<'_>) -> Result<(u32, u32), String> {
                 .to_owned(),
         );
     };
-    ensure_it_exists(index, count).map(|()| (index, count))
+    ensure_shard_exists(index, count).map(|()| (index, count))
 }
 
-/// The place of a task in its array: Slurm numbers from any number on, in steps.
+/// The index of a task in its array, and the number of tasks. Slurm numbers tasks from any number, in steps.
 fn of_slurm(variable: Variable<'_>) -> Result<(u32, u32), String> {
     let read = |name: &str| read::<u32>(&format!("SLURM_ARRAY_TASK_{name}"), variable);
     let (id, first, count) = (read("ID")?, read("MIN")?, read("COUNT")?);
@@ -91,7 +90,7 @@ fn of_slurm(variable: Variable<'_>) -> Result<(u32, u32), String> {
     })
 }
 
-/// A number of the environment.
+/// Reads a number from an environment variable.
 fn read<T: FromStr>(name: &str, variable: Variable<'_>) -> Result<T, String> {
     let text = variable(name).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| format!("{name} is not set"))?;
@@ -104,7 +103,7 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
-fn ensure_it_exists(index: u32, count: u32) -> Result<(), String> {
+fn ensure_shard_exists(index: u32, count: u32) -> Result<(), String> {
     match Shard::new(index, count, ShardKey::Host) {
         Some(_) => Ok(()),
         None if count > Shard::MAX_COUNT => {
@@ -126,7 +125,7 @@ mod tests {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| OsString::from(value))
         };
-        let shard = chosen(Some(ShardChoice::Auto), None, &variable)?;
+        let shard = choose(Some(ShardChoice::Auto), None, &variable)?;
         Ok(shard.expect("one was chosen").to_string())
     }
 
@@ -184,6 +183,6 @@ mod tests {
         {
             assert!(choice(text).is_err(), "{text}");
         }
-        assert!(chosen(None, Some(ShardKey::Url), &|_| None).is_err());
+        assert!(choose(None, Some(ShardKey::Url), &|_| None).is_err());
     }
 }

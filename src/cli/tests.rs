@@ -1,4 +1,4 @@
-//! The command line as it is typed, and what becomes of it.
+//! What a command line is parsed into, and the errors about it.
 
 mod layered;
 
@@ -22,15 +22,15 @@ use crate::plan::{
 use crate::units;
 
 fn typed(words: &[&str], stdin_is_terminal: bool) -> Result<Command, UsageOutput> {
-    parse(["fetch"].iter().chain(words).map(OsString::from), &nowhere(stdin_is_terminal))
+    parse(["fetch"].iter().chain(words).map(OsString::from), &empty_environment(stdin_is_terminal))
 }
 
-/// Surroundings that say nothing.
-pub(super) fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
+/// An environment without variables, home directory and input.
+pub(super) fn empty_environment(stdin_is_terminal: bool) -> Environment<'static> {
     Environment {
         variable: &|_| None,
         names: vec![],
-        warn: &unwarned,
+        warn: &fail_on_warning,
         home: None,
         stdin_is_terminal,
         stdin: &|| Ok(Vec::new()),
@@ -38,7 +38,7 @@ pub(super) fn nowhere(stdin_is_terminal: bool) -> Environment<'static> {
     }
 }
 
-fn unwarned(warning: &str) {
+fn fail_on_warning(warning: &str) {
     panic!("a warning: {warning}");
 }
 
@@ -50,12 +50,13 @@ fn plan(words: &[&str]) -> Plan {
     }
 }
 
+/// The usage error of these words before `sites.txt`.
 fn complaint(words: &[&str]) -> String {
-    mistake(&[words, &["sites.txt"]].concat())
+    usage_error(&[words, &["sites.txt"]].concat())
 }
 
-/// What is said of these words, and nothing after them.
-fn mistake(words: &[&str]) -> String {
+/// The usage error of these words alone.
+fn usage_error(words: &[&str]) -> String {
     let usage = typed(words, true).expect_err(&words.join(" "));
     assert_eq!((usage.to, usage.code), (UsageStream::Stderr, 2));
     usage.text
@@ -73,7 +74,7 @@ fn sources(words: &[&str]) -> Vec<Source> {
     }
 }
 
-fn origin(words: &[&str]) -> serve::Options {
+fn parse_serve(words: &[&str]) -> serve::Options {
     match typed(&[&["serve"], words].concat(), true) {
         Ok(Command::Serve(options)) => options,
         other => panic!("{words:?}: {other:?}"),
@@ -143,7 +144,7 @@ fn a_source_is_a_url_a_file_or_standard_input() {
 fn a_file_may_have_a_name_that_is_no_text() {
     use std::os::unix::ffi::OsStringExt;
     let name = OsString::from_vec(b"\xff://".to_vec());
-    match parse(["fetch".into(), name.clone()], &nowhere(true)) {
+    match parse(["fetch".into(), name.clone()], &empty_environment(true)) {
         Ok(Command::Fetch(plan)) => assert_eq!(plan.sources, [Source::File(name.into())]),
         other => panic!("{other:?}"),
     }
@@ -226,7 +227,7 @@ fn a_url_that_an_option_took_for_its_missing_value_is_refused() {
         assert!(usage.text.starts_with("error: the value of --"), "{words:?}: {}", usage.text);
         assert!(!usage.text.contains("hunter2"), "{words:?}: {}", usage.text);
     }
-    let text = mistake(&["compare", "--user", url]);
+    let text = usage_error(&["compare", "--user", url]);
     let expected = "error: the value of --user looks like a URL; its own value is missing: \
                     --user <USER[:PASSWORD]> URL\n";
     assert_eq!(text, expected);
@@ -535,7 +536,7 @@ fn the_name_of_a_further_report_says_what_it_is() {
     assert_complaint(&["--report", "a.csv", "--failed", "./a.csv"], "would both write");
 }
 
-fn compared(words: &[&str]) -> Box<compare::Options> {
+fn parse_compare(words: &[&str]) -> Box<compare::Options> {
     match typed(&[&["compare"], words].concat(), true) {
         Ok(Command::Compare(options)) => options,
         other => panic!("{other:?}"),
@@ -546,10 +547,10 @@ fn compared(words: &[&str]) -> Box<compare::Options> {
 fn a_report_of_a_comparison_is_of_its_own_kinds() {
     let words = ["a.html", "a.csv", "a.json", "a.jsonl", "a.md"];
     let words: Vec<_> = words.iter().flat_map(|name| ["--report", name]).collect();
-    let kinds: Vec<_> = compared(&words).documents.iter().map(|one| one.kind).collect();
+    let kinds: Vec<_> = parse_compare(&words).documents.iter().map(|one| one.kind).collect();
     let fit = |kind: &ReportFormat| kind.unfit_for(ReportSubject::Comparison).is_none();
     assert_eq!(kinds, ReportFormat::ALL.into_iter().filter(fit).collect::<Vec<_>>());
-    let complaint = |words: &[&str]| mistake(&[&["compare"], words].concat());
+    let complaint = |words: &[&str]| usage_error(&[&["compare"], words].concat());
     let no_archive = complaint(&["--report", "a.har"]);
     assert!(no_archive.contains(".har is not available for comparisons"), "{no_archive}");
     let unknown = complaint(&["--report", "a.txt"]);
@@ -563,7 +564,7 @@ fn a_report_of_a_comparison_is_of_its_own_kinds() {
 #[test]
 fn what_a_comparison_tells_of_its_options_has_no_secret() {
     let words = ["-H", "Authorization: a=b", "-x", "http://me:secret@a.b", "--digest=md5"];
-    let options = compared(&words);
+    let options = parse_compare(&words);
     assert_eq!(options.shown, ["--header=***", "--proxy=***", "--digest=md5"]);
     assert_eq!(options.words, ["--digest=md5"]);
     assert_eq!(
@@ -574,20 +575,20 @@ fn what_a_comparison_tells_of_its_options_has_no_secret() {
 
 #[test]
 fn a_comparison_saves_and_has_loops_where_it_is_told_to() {
-    let options = compared(&["--loops", "2", "-d", "there", "--fsync", "--fail-fast"]);
+    let options = parse_compare(&["--loops", "2", "-d", "there", "--fsync", "--fail-fast"]);
     assert_eq!(options.loops.map(NonZeroUsize::get), Some(2));
     assert_eq!(options.dir, Some("there".into()));
-    // Where to save and how many loops is another thing for each run.
+    // The directory and the loops differ from run to run.
     assert_eq!(options.words, ["--fsync", "--fail-fast"]);
     assert_eq!(options.shown, ["--fsync", "--fail-fast", "--loops=2", "--dir=there"]);
-    assert!(mistake(&["compare", "--fsync"]).contains("--dir"));
+    assert!(usage_error(&["compare", "--fsync"]).contains("--dir"));
 }
 
 #[test]
 fn a_further_report_never_overwrites_a_list() {
-    let text = mistake(&["list.csv", "--report", "./list.csv"]);
+    let text = usage_error(&["list.csv", "--report", "./list.csv"]);
     assert!(text.contains("--report would overwrite the input list 'list.csv'"), "{text}");
-    let text = mistake(&["report", "--to", "./run.jsonl", "run.jsonl"]);
+    let text = usage_error(&["report", "--to", "./run.jsonl", "run.jsonl"]);
     assert!(text.contains("--to would overwrite the input list 'run.jsonl'"), "{text}");
 }
 
@@ -612,8 +613,8 @@ fn a_saved_run_is_reported_again_from_a_file_or_standard_input() {
         asked(&["--no-redact", "-"]),
         ReportCommand { source: Source::Stdin, documents, secrets }
     );
-    assert!(mistake(&["report"]).contains("<FILE>"));
-    assert!(mistake(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
+    assert!(usage_error(&["report"]).contains("<FILE>"));
+    assert!(usage_error(&["report", "--to", "a.txt", "-"]).contains(".jsonl, .md"));
 }
 
 #[test]
@@ -755,14 +756,14 @@ fn the_report_is_set_by_its_options() {
 
 #[test]
 fn the_origin_is_set_by_its_options() {
-    let plain = origin(&[]);
+    let plain = parse_serve(&[]);
     assert_eq!((plain.port, plain.bind), (8080, IpAddr::from([127, 0, 0, 1])));
     assert_eq!((plain.latency, plain.jitter, plain.seed), (seconds(0), seconds(0), 0));
     assert_eq!((plain.limit_rate, plain.rate, plain.max_connections), (None, None, None));
     assert_eq!(plain.error_rate, units::Share::NONE);
     let words = "--port 0 --bind ::1 --latency 50ms --jitter 5ms --limit-rate 100k --error-rate 2% --rate 20/s \
                  --max-connections 4 --seed 7 --until-eof";
-    let set = origin(&words.split_whitespace().collect::<Vec<_>>());
+    let set = parse_serve(&words.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         set,
         serve::Options {
@@ -799,7 +800,7 @@ fn an_origin_that_cannot_be_is_refused() {
     }
 }
 
-fn look(words: &[&str]) -> plan::VerifyOptions {
+fn parse_verify(words: &[&str]) -> plan::VerifyOptions {
     match typed(&[&["verify"], words].concat(), true) {
         Ok(Command::Verify(options)) => options,
         other => panic!("{other:?}"),
@@ -815,7 +816,7 @@ fn a_look_at_what_was_saved_is_set_by_its_options() {
         verbosity: Verbosity::Normal,
         marking: plan::MarkMode::On,
     };
-    assert_eq!(look(&["pages"]), plain);
+    assert_eq!(parse_verify(&["pages"]), plain);
     let set = plan::VerifyOptions {
         dir: "-".into(),
         jobs: NonZeroUsize::new(3),
@@ -823,9 +824,9 @@ fn a_look_at_what_was_saved_is_set_by_its_options() {
         verbosity: Verbosity::Verbose,
         marking: plan::MarkMode::Off,
     };
-    assert_eq!(look(&["--json", "-j3", "-v", "--no-mark", "-"]), set);
-    assert_eq!(look(&["--format", "jsonl", "pages"]).form, plan::OutputFormat::Jsonl);
-    assert_eq!(look(&["-q", "pages"]).verbosity, Verbosity::Quiet);
+    assert_eq!(parse_verify(&["--json", "-j3", "-v", "--no-mark", "-"]), set);
+    assert_eq!(parse_verify(&["--format", "jsonl", "pages"]).form, plan::OutputFormat::Jsonl);
+    assert_eq!(parse_verify(&["-q", "pages"]).verbosity, Verbosity::Quiet);
     for words in [
         &["verify"][..],
         &["verify", "a", "b"],

@@ -17,7 +17,7 @@ use super::args::{
     HttpArgs, ListArgs, OutputArgs, RedactionArgs, RetryArgs, SaveArgs, ServeArgs, TargetArgs,
     VerifyArgs,
 };
-use super::value_parsers::{documents, is_one_name};
+use super::value_parsers::{documents, is_same_path};
 use super::{credentials, proxy};
 use crate::compare::{self, ServerOwner};
 use crate::credentials::Credentials;
@@ -35,12 +35,12 @@ use crate::plan::{
 };
 use crate::{plan, serve};
 
-/// Decides a run.
+/// Converts the arguments of `fetch` to the plan of a run.
 pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan, String> {
     typed.sources.append(&mut typed.input.input_files);
     let (remote, local) = remote_lists(std::mem::take(&mut typed.input.input))?;
     typed.sources.extend(local);
-    // A list at a URL is no single URL.
+    // A remote list is not a single URL to fetch.
     let targets = if remote.is_empty() { &typed.sources[..] } else { &[] };
     ensure_the_dir_is_no_data(&typed.saving)?;
     let is_archived = typed.saving.warc.is_some() || typed.saving.tar.is_some();
@@ -66,7 +66,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
         config: None,
         credential_files: Vec::new(),
         options: Vec::new(),
-        // Last, because a value left out before a SOURCE leaves no SOURCE.
+        // Last: if an option lacks its value and took the SOURCE, the error about that option comes first.
         sources: sources(&typed.sources, remote, stdin_is_terminal)?,
     };
     ensure_no_list_is_overwritten(&plan)?;
@@ -77,7 +77,7 @@ pub(super) fn plan(mut typed: FetchArgs, stdin_is_terminal: bool) -> Result<Plan
 /// Ensures that the value of `-d` is not the data that curl would send.
 fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
     let Some(dir) = typed.dir.as_deref().and_then(Path::to_str) else { return Ok(()) };
-    // Data of curl: a file with it, JSON or XML, fields of a form.
+    // Data as curl takes it: a file (`@FILE`), JSON or XML, fields of a form.
     let is_data =
         dir.starts_with(['@', '{', '[', '<']) || dir.contains(['=', '&']) && !dir.contains('/');
     if !is_data || Path::new(dir).exists() {
@@ -89,7 +89,7 @@ fn ensure_the_dir_is_no_data(typed: &SaveArgs) -> Result<(), String> {
         .to_owned())
 }
 
-/// Decides how a saved run or comparison is reported again.
+/// Converts the arguments of `fetch report`.
 pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, String> {
     let source = file_or_stdin(typed.run);
     let documents = documents("--to", typed.to, None)?;
@@ -99,7 +99,7 @@ pub(super) fn report_command(typed: args::ReportArgs) -> Result<ReportCommand, S
     Ok(ReportCommand { source, documents, secrets: secrets(typed.redaction) })
 }
 
-/// Decides how a list is split.
+/// Converts the arguments of `fetch split`.
 pub(super) fn split_command(typed: args::SplitArgs) -> Result<SplitCommand, String> {
     Ok(SplitCommand {
         source: file_or_stdin(typed.list),
@@ -111,7 +111,7 @@ pub(super) fn split_command(typed: args::SplitArgs) -> Result<SplitCommand, Stri
     })
 }
 
-/// Decides how the reports of shards are merged.
+/// Converts the arguments of `fetch merge`.
 pub(super) fn merge_command(typed: args::MergeArgs) -> Result<MergeCommand, String> {
     let sources: Vec<_> = typed.files.into_iter().map(file_or_stdin).collect();
     let documents = documents("--to", typed.to, Some(ReportSubject::Run))?;
@@ -129,15 +129,15 @@ fn foreign_policy(overwrite: bool) -> ForeignFilePolicy {
     if overwrite { ForeignFilePolicy::Replaced } else { ForeignFilePolicy::Stays }
 }
 
-/// The output of a dry run is not that of a run.
-pub(super) fn check_dry_run_format(plan: &Plan) -> Result<(), String> {
+/// Ensures that the format suits a dry run: the columns of CSV are those of a run's records.
+pub(super) fn ensure_format_of_dry_run(plan: &Plan) -> Result<(), String> {
     match plan.report.format {
         OutputFormat::Csv => Err("--dry-run supports only text and jsonl output".to_owned()),
         OutputFormat::Text | OutputFormat::Jsonl => Ok(()),
     }
 }
 
-/// Decides how the local origin behaves.
+/// Converts the arguments of `fetch serve`.
 pub(super) fn serve_options(typed: ServeArgs) -> serve::Options {
     serve::Options {
         port: typed.port,
@@ -153,7 +153,8 @@ pub(super) fn serve_options(typed: ServeArgs) -> serve::Options {
     }
 }
 
-/// A comparison of runs that have these words for options, `shown` without secrets; `plan` is theirs.
+/// Converts the arguments of `fetch compare`. `words` are the options of its runs but for the secret ones, `shown` all of
+/// them with secrets masked, `plan` is the plan of a run.
 pub(super) fn comparison(
     typed: CompareArgs,
     words: Vec<OsString>,
@@ -197,7 +198,7 @@ pub(super) fn comparison(
     Ok(options)
 }
 
-/// Decides how a folder is looked at.
+/// Converts the arguments of `fetch verify`.
 pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
     plan::VerifyOptions {
         dir: typed.dir,
@@ -208,10 +209,10 @@ pub(super) fn verify_options(typed: VerifyArgs) -> plan::VerifyOptions {
     }
 }
 
-/// Decides how lists are read. The text of a column can be written only if it is carried.
+/// Decides how lists are read. `text_column` is the column whose text is saved beside each body.
 fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOptions, String> {
-    let mut known = HashSet::new();
-    typed.carry.retain(|name| known.insert(name.clone()));
+    let mut seen = HashSet::new();
+    typed.carry.retain(|name| seen.insert(name.clone()));
     let is_all = typed.carry.iter().any(|name| name == "all");
     if is_all && typed.carry.len() > 1 {
         return Err("--carry takes either names of columns or 'all'".to_owned());
@@ -240,7 +241,7 @@ fn list_options(mut typed: ListArgs, text_column: Option<&str>) -> Result<ListOp
     Ok(options)
 }
 
-/// The lists at URLs among the values of `--input`, and the others.
+/// Separates the values of `--input` into lists at URLs and local ones.
 fn remote_lists(typed: Vec<OsString>) -> Result<(Vec<Source>, Vec<OsString>), String> {
     let is_remote = |value: &OsString| value.to_str().is_some_and(list::begins_with_a_scheme);
     let (remote, local): (Vec<_>, Vec<_>) = typed.into_iter().partition(is_remote);
@@ -290,7 +291,7 @@ fn is_json(typed: &OsStr) -> bool {
 fn source(typed: &OsString) -> Source {
     match typed.to_str() {
         Some("-") => Source::Stdin,
-        // Another scheme is no file either: it becomes a row that says what is wrong with it.
+        // A URL with another scheme is no file either: its record says what is wrong with it.
         Some(text) if list::begins_with_a_scheme(text) => Source::Argument(text.to_owned()),
         _ => Source::File(typed.into()),
     }
@@ -306,18 +307,19 @@ fn strategy(typed: &args::StrategyArgs, saves: bool) -> Result<Strategy, String>
         Mode::Threads => Strategy::Threads(jobs),
         Mode::Processes => Strategy::Processes(jobs),
         Mode::Async => {
-            let loops =
-                typed.loops.unwrap_or_else(|| if saves { cores() } else { NonZeroUsize::MIN });
+            let loops = typed
+                .loops
+                .unwrap_or_else(|| if saves { loops_for_saving() } else { NonZeroUsize::MIN });
             Strategy::Tasks { jobs, loops: loops.min(jobs) }
         }
     })
 }
 
-/// Who writes a file does not read from the network meanwhile. So where bodies are saved, each core has a loop, as far
-/// as there is something to gain.
-fn cores() -> NonZeroUsize {
-    let most = NonZeroUsize::new(4).expect("four is not zero");
-    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(most))
+/// The number of event loops of a run that saves bodies: one for each core, up to four. A loop that writes a file does not
+/// read from the network meanwhile.
+fn loops_for_saving() -> NonZeroUsize {
+    let max = NonZeroUsize::new(4).expect("four is not zero");
+    thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(max))
 }
 
 fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
@@ -334,7 +336,7 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
     headers.extend(cookie_headers(cookies)?);
     if let Some(user) = &typed.credentials.user {
         let value = credentials::authorization_of(user)?;
-        // As in curl, the header counts more.
+        // As in curl, the header takes precedence.
         if !headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
             headers.push((AUTHORIZATION, value));
         }
@@ -344,7 +346,7 @@ fn http(typed: HttpArgs, cookies: &CookieArgs) -> Result<HttpOptions, String> {
     Ok(HttpOptions {
         user_agent: user_agent(typed.user_agent.as_deref(), &mut headers)?,
         headers,
-        // What else counts is decided where the levels of options are known.
+        // Filled in where the level of each option is known.
         credentials: Credentials::default(),
         cacert: typed.cacert,
         verification: if typed.insecure { CertVerification::Off } else { CertVerification::Full },
@@ -373,7 +375,7 @@ fn target_rules(typed: TargetArgs) -> TargetRules {
     }
 }
 
-/// Fails if a proxy decides which addresses are connected to, although there are rules about them.
+/// Ensures that rules about addresses are not left to a proxy, which connects by itself.
 pub(super) fn ensure_no_proxy_decides(http: &HttpOptions) -> Result<(), String> {
     let option = match http.targets.addresses {
         _ if http.proxy == Proxy::Direct || !http.targets.judge_addresses() => return Ok(()),
@@ -386,7 +388,7 @@ pub(super) fn ensure_no_proxy_decides(http: &HttpOptions) -> Result<(), String> 
     ))
 }
 
-/// Cookies that were typed as text, as header fields.
+/// Cookies that were typed as text, as values of the Cookie header.
 fn cookie_headers(typed: &CookieArgs) -> Result<HeaderArguments, String> {
     let texts = typed.cookie.iter().filter(|value| is_cookie_text(value));
     texts
@@ -410,13 +412,13 @@ fn cookie_headers(typed: &CookieArgs) -> Result<HeaderArguments, String> {
         .collect()
 }
 
-/// Whether a value of `--cookie` is cookies, not the name of a file, as in curl.
+/// Whether a value of `--cookie` is a text of cookies rather than the name of a file; the rule is curl's.
 fn is_cookie_text(value: &OsStr) -> bool {
     value.as_encoded_bytes().contains(&b'=')
 }
 
-/// The files that cookies are read from and kept in. An empty name is none, as with curl, where it makes redirects set
-/// cookies; here they always do.
+/// The files that cookies are read from and saved in. An empty name is no file: in curl it turns on the cookies that redirects
+/// set, which are always on here.
 fn cookie_options(typed: CookieArgs, jar: CookieJarArgs) -> Result<CookieOptions, String> {
     let is_file = |value: &OsString| !value.is_empty() && !is_cookie_text(value);
     let files = typed.cookie.into_iter().filter(is_file).map(PathBuf::from).collect();
@@ -427,7 +429,7 @@ fn cookie_options(typed: CookieArgs, jar: CookieJarArgs) -> Result<CookieOptions
     Ok(CookieOptions { files, jar })
 }
 
-/// A layer of the configuration may have a key whose certificate another one names; all of them together may not.
+/// Ensures that there is no key without a certificate in all layers together; each may set one of them.
 pub(super) fn ensure_key_has_a_certificate(typed: &HttpArgs) -> Result<(), String> {
     match (&typed.identity.key, &typed.identity.cert) {
         (Some(_), None) => Err("--key requires --cert".to_owned()),
@@ -435,7 +437,7 @@ pub(super) fn ensure_key_has_a_certificate(typed: &HttpArgs) -> Result<(), Strin
     }
 }
 
-/// Exceptions to `--public-only` may be in a layer of their own.
+/// Ensures that exceptions to `--public-only` are not given without it in all layers together.
 pub(super) fn ensure_exceptions_have_a_rule(typed: &TargetArgs) -> Result<(), String> {
     match typed.public_only || typed.allowed.is_empty() {
         true => Ok(()),
@@ -445,7 +447,7 @@ pub(super) fn ensure_exceptions_have_a_rule(typed: &TargetArgs) -> Result<(), St
     }
 }
 
-/// An address that connections are made from reaches addresses of its own family only.
+/// Ensures that the address of `--interface`, if it is one, has the chosen family: it reaches no address of the other.
 fn ensure_family_fits(
     family: AddressFamily,
     interface: Option<&NetworkInterface>,
@@ -489,7 +491,7 @@ fn headers(typed: &[String]) -> Result<HeaderArguments, String> {
         .map_err(|complaint| format!("invalid value for --header: {complaint}"))
 }
 
-/// The name to go by, wherever it was typed; it is taken out of the headers, or it would be sent twice.
+/// The User-Agent, from its own option or from `--header`; removed from the headers, so that it is not sent twice.
 fn user_agent(typed: Option<&str>, headers: &mut HeaderArguments) -> Result<HeaderValue, String> {
     let in_headers = headers.extract_if(.., |(name, _)| *name == USER_AGENT).last();
     match (typed, in_headers) {
@@ -539,7 +541,7 @@ fn host_limit_options(typed: &args::HostLimitArgs) -> HostLimitOptions {
     }
 }
 
-/// Whether bodies are saved in files that stay open for many of them, or in many files.
+/// Whether the bodies of a list are saved, in a directory or in archives.
 fn saves(typed: &SaveArgs) -> bool {
     typed.dir.is_some() || typed.warc.is_some() || typed.tar.is_some()
 }
@@ -640,8 +642,8 @@ fn limit(typed: Option<u64>) -> Option<u64> {
 }
 
 fn failure_limits(typed: &FailureLimitArgs) -> FailureLimits {
-    let none = typed.fail_fast.then_some(MaxFailures::Number(0));
-    FailureLimits { most: none.or(typed.max_failures) }
+    let fail_fast = typed.fail_fast.then_some(MaxFailures::Number(0));
+    FailureLimits { most: fail_fast.or(typed.max_failures) }
 }
 
 fn failed_list(typed: FailedListArgs, is_archived: bool) -> Result<Option<FailedList>, String> {
@@ -664,10 +666,12 @@ fn ensure_no_list_is_overwritten(plan: &Plan) -> Result<(), String> {
         .try_for_each(|document| ensure_it_is_not_a_list("--report", &document.path, &plan.sources))
 }
 
-/// As far as names tell; two names of one file come to light when the files are opened.
+/// Ensures that an output file is not an input list, by their names. Different names of one file are detected when the files
+/// are opened.
 fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Result<(), String> {
-    let is_it = |source: &&Source| matches!(source, Source::File(list) if is_one_name(list, path));
-    match sources.iter().find(is_it) {
+    let is_same =
+        |source: &&Source| matches!(source, Source::File(list) if is_same_path(list, path));
+    match sources.iter().find(is_same) {
         Some(Source::File(list)) => {
             Err(format!("{option} would overwrite the input list '{}'", list.display()))
         }
@@ -677,7 +681,7 @@ fn ensure_it_is_not_a_list(option: &str, path: &Path, sources: &[Source]) -> Res
 
 fn ensure_no_report_overwrites_the_failures(plan: &Plan) -> Result<(), String> {
     let Some(failed) = &plan.failed else { return Ok(()) };
-    match plan.documents.iter().find(|document| is_one_name(&document.path, &failed.path)) {
+    match plan.documents.iter().find(|document| is_same_path(&document.path, &failed.path)) {
         Some(document) => {
             Err(format!("--report and --failed would both write '{}'", document.path.display()))
         }
@@ -705,7 +709,7 @@ fn secrets(typed: RedactionArgs) -> SecretDisplay {
     if typed.no_redact { SecretDisplay::Shown } else { SecretDisplay::Masked }
 }
 
-/// The verbosity of options that were given this number of times.
+/// The verbosity for this number of `--quiet` and `--verbose`.
 fn verbosity(quiet: u8, verbose: u8) -> Verbosity {
     match (quiet, verbose) {
         (2.., _) => Verbosity::Silent,

@@ -1,4 +1,4 @@
-//! Parsers of option values: numbers with their bounds, sizes, and names of report files.
+//! Parsers of option values: numbers with their bounds, sizes, names of algorithms and classes, and report files.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,13 +23,13 @@ const MAX_CONNECTIONS: usize = 100_000;
 const MAX_HOST_FAILURES: u32 = 1_000;
 const MAX_RUNS: usize = 100;
 const MAX_SEGMENTS: usize = 16;
-const MAX_FILES: u32 = 10_000;
+const MAX_SHARD_FILES: u32 = 10_000;
 
 /// The request for a smaller segment takes longer than its transfer.
-const LEAST_SEGMENT: u64 = 64 * 1024;
+const MIN_SEGMENT_BYTES: u64 = 64 * 1024;
 
 /// The longest delay between retries, and so of the first one.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// A value of an enum with its name on the command line.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
     })
 }
 
-/// A parser of names out of a set. Completion offers all of them; an error says what is expected.
+/// A parser for the names of a set. Completion offers all of them; an error lists what is expected.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named<T> {
     parse: fn(&str) -> Result<T, String>,
@@ -107,9 +107,9 @@ pub(super) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
     within(text, 1, MAX_JOBS).map(above_zero)
 }
 
-/// The number of files that a list is split into.
+/// Reads the number of files that a list is split into.
 pub(super) fn files(text: &str) -> Result<NonZeroU32, String> {
-    let files = within(text, 1, MAX_FILES)?;
+    let files = within(text, 1, MAX_SHARD_FILES)?;
     Ok(NonZeroU32::new(files).expect("the range begins at 1"))
 }
 
@@ -120,14 +120,14 @@ pub(super) fn segments(text: &str) -> Result<NonZeroUsize, String> {
 pub(super) fn segment(text: &str) -> Result<NonZeroU64, String> {
     let bytes = units::size(text)?;
     NonZeroU64::new(bytes)
-        .filter(|bytes| bytes.get() >= LEAST_SEGMENT)
+        .filter(|bytes| bytes.get() >= MIN_SEGMENT_BYTES)
         .ok_or_else(|| "must be at least 64k".to_owned())
 }
 
-/// 0 lifts the limit.
+/// Reads the limit of a host; 0 means no limit.
 pub(super) fn per_host(text: &str) -> Result<MaxPerHost, String> {
-    let most = within(text, 0, MAX_JOBS)?;
-    Ok(NonZeroUsize::new(most).map_or(MaxPerHost::NoLimit, MaxPerHost::Most))
+    let limit = within(text, 0, MAX_JOBS)?;
+    Ok(NonZeroUsize::new(limit).map_or(MaxPerHost::NoLimit, MaxPerHost::Most))
 }
 
 pub(super) fn host_failures(text: &str) -> Result<NonZeroU32, String> {
@@ -178,7 +178,7 @@ pub(super) fn tries(text: &str) -> Result<u32, String> {
 
 pub(super) fn retry_delay(text: &str) -> Result<Duration, String> {
     match units::duration(text)? {
-        delay if delay > LONGEST_BACK_OFF => Err("must be at most 60s".to_owned()),
+        delay if delay > MAX_RETRY_DELAY => Err("must be at most 60s".to_owned()),
         delay => Ok(delay),
     }
 }
@@ -207,7 +207,7 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
     within(text, 0, u64::MAX)
 }
 
-/// The number of bodies in an archive.
+/// Reads the maximum number of bodies in an archive.
 pub(super) fn bodies(text: &str) -> Result<NonZeroU64, String> {
     text.parse().map_err(|_| "expected an integer of at least 1".to_owned())
 }
@@ -237,11 +237,11 @@ fn above_zero(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).expect("the range begins at 1")
 }
 
-/// Decides by the name of each file what it is. `option` is where the names were typed, `of` what they are reports of,
-/// if that is known.
+/// Finds the format of each report file by its name. `option` is the option that names the files, `of` what they report, if
+/// that is known.
 ///
 /// # Errors
-/// A sentence about the first name that says nothing, says it twice, or says what there is not.
+/// A message about the first file that is given twice, has an unknown format, or has one that cannot report `of`.
 pub(super) fn documents(
     option: &str,
     typed: Vec<PathBuf>,
@@ -249,10 +249,10 @@ pub(super) fn documents(
 ) -> Result<Vec<ReportFile>, String> {
     let mut documents: Vec<ReportFile> = Vec::new();
     for path in typed {
-        if documents.iter().any(|other| is_one_name(&other.path, &path)) {
+        if documents.iter().any(|other| is_same_path(&other.path, &path)) {
             return Err(format!("{option} {} given twice", path.display()));
         }
-        let kind = ReportFormat::of(&path).ok_or_else(|| unknown(option, &path, of))?;
+        let kind = ReportFormat::of(&path).ok_or_else(|| unknown_format(option, &path, of))?;
         if let Some(why) = of.and_then(|of| kind.unfit_for(of)) {
             return Err(format!("{option} {}: {why}", path.display()));
         }
@@ -261,15 +261,15 @@ pub(super) fn documents(
     Ok(documents)
 }
 
-/// Whether two names are plainly those of one file.
-pub(super) fn is_one_name(one: &Path, other: &Path) -> bool {
-    let plain = |path: &Path| -> PathBuf {
+/// Whether two paths are the same but for `.` components.
+pub(super) fn is_same_path(one: &Path, other: &Path) -> bool {
+    let without_dots = |path: &Path| -> PathBuf {
         path.components().filter(|part| *part != Component::CurDir).collect()
     };
-    plain(one) == plain(other)
+    without_dots(one) == without_dots(other)
 }
 
-fn unknown(option: &str, path: &Path, of: Option<ReportSubject>) -> String {
+fn unknown_format(option: &str, path: &Path, of: Option<ReportSubject>) -> String {
     let fits = |kind: &ReportFormat| of.is_none_or(|of| kind.unfit_for(of).is_none());
     let known = ReportFormat::ALL.into_iter().filter(fits);
     let known: Vec<_> = known.map(|kind| format!(".{}", kind.extension())).collect();

@@ -1,4 +1,4 @@
-//! `fetch --version --verbose`: what is known when the program is built.
+//! `fetch --version --verbose`: the version with the facts of the build.
 
 use std::env::consts;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ const LIBC: &str = match (cfg!(target_env = "gnu"), cfg!(target_env = "musl")) {
 #[derive(Debug)]
 pub struct VersionPage(pub String);
 
-/// Whether the words that ask for the version ask for more than that.
+/// Whether a command line that asks for the version has `--verbose`, too.
 pub(super) fn is_verbose(words: &[OsString]) -> bool {
     let words = words.iter().skip(1).filter_map(|word| word.to_str());
     words.take_while(|word| *word != "--").any(|word| match word.strip_prefix('-') {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use console::Term;
 
-use super::{CommandError, conclude, without_handlers};
+use super::{CommandError, conclude, fail_without_handlers};
 use crate::compare::{self, CompareError, CompareOutcome, Comparison, Options, export};
 use crate::engine::CancelToken;
 use crate::exit::{Exit, ExitStatus};
@@ -43,7 +43,7 @@ impl CommandError for CompareError {
 pub(super) fn execute(options: &Options) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel, Timeouts::GRACE) {
-        return without_handlers(&error);
+        return fail_without_handlers(&error);
     }
     let result = compare(options, &cancel, &mut stdout());
     let exit = conclude(&result);
@@ -57,7 +57,7 @@ pub(super) fn execute(options: &Options) -> Exit {
     }
 }
 
-/// Runs a comparison, prints it to `out` and writes its report files. `cancel` ends it after the present run.
+/// Runs a comparison, prints it to `out` and writes its report files. `cancel` ends it after the current run.
 ///
 /// # Errors
 /// If there are too few runs, or the comparison cannot be written. The report files are written even if `out` cannot be.

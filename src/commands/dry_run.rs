@@ -1,6 +1,6 @@
 //! `--dry-run`: prints what a run would do: its targets with their file names, its hosts with their limits, its options.
-//! Sends no request, resolves no name and does not change the directory. The lists are streamed; hosts beyond the first
-//! thousand are only counted.
+//! Sends no request, resolves no name and does not change the directory. The lists are streamed; of hosts beyond the first
+//! thousand, only the targets are counted.
 
 mod hosts;
 
@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fetch::{RemoteLists, claim_outputs, cookies, predicted};
-use super::{CommandError, about_no_urls, conclude, exit_of_run, print_warning, unopened};
+use super::fetch::{RemoteLists, claim_outputs, cookies, predicted_save_options};
+use super::{CommandError, conclude, exit_of_run, no_urls_warning, open_error, print_warning};
 use crate::cli::{EffectiveOption, OptionValue};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{self, EntryBatch, OpenInput, ReadError, StreamKind};
@@ -113,23 +113,24 @@ pub fn preview(
 ) -> Result<EntryCounts, PreviewError> {
     let mut remote = RemoteLists::default();
     let inputs = input::open_all(plan, |url| remote.open(url, plan));
-    let inputs = inputs.map_err(|error| PreviewError::Unopened(unopened(error)))?;
+    let inputs = inputs.map_err(|error| PreviewError::Unopened(open_error(error)))?;
     let expected = input::wanted(plan).map_err(|error| PreviewError::Unopened(error.into()))?;
     let (_, warnings) = cookies(plan).map_err(PreviewError::Cookies)?;
     warnings.iter().for_each(|warning| print_warning(&printable(warning)));
-    let output = predicted(plan).map_err(|error| PreviewError::Output(error.into()))?;
+    let output =
+        predicted_save_options(plan).map_err(|error| PreviewError::Output(error.into()))?;
     let saving = output.as_ref().map_or(plan.saving(), Saving::Directory);
     let (store, notices) = Store::inspect(saving, &Arc::new(expected))?;
     notices.iter().for_each(|notice| print_warning(&printable(notice)));
     claim_outputs(plan, &store).map_err(PreviewError::Output)?;
     let (hosts, counts) = (PreviewHosts::default(), EntryCounts::default());
     let mut preview = Preview { plan, options, out, store, hosts, counts };
-    let read = preview.targets(inputs);
+    let read = preview.print_entries(inputs);
     preview.out.flush()?;
     let listed = read?;
     preview.conclude()?;
     if preview.counts == EntryCounts::default() {
-        print_warning(&about_no_urls(plan, listed));
+        print_warning(&no_urls_warning(plan, listed));
     }
     Ok(preview.counts)
 }
@@ -144,11 +145,11 @@ struct Preview<'a, W> {
 }
 
 impl<W: Write> Preview<'_, W> {
-    /// Prints the targets, and returns the number of entries of the lists, with those of other shards.
-    fn targets(&mut self, inputs: Vec<OpenInput>) -> Result<u64, PreviewError> {
+    /// Prints the entries, and returns their number in the lists, those of other shards included.
+    fn print_entries(&mut self, inputs: Vec<OpenInput>) -> Result<u64, PreviewError> {
         input::entries(inputs, self.plan.shard, |EntryBatch { entries, kind, notices }| {
             notices.iter().for_each(|notice| print_warning(&printable(notice)));
-            entries.iter().try_for_each(|entry| self.entry(entry))?;
+            entries.iter().try_for_each(|entry| self.print_entry(entry))?;
             if kind == StreamKind::Live {
                 self.out.flush()?;
             }
@@ -156,18 +157,19 @@ impl<W: Write> Preview<'_, W> {
         })
     }
 
-    fn entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
+    fn print_entry(&mut self, entry: &Entry) -> Result<(), PreviewError> {
         match entry {
-            Entry::Target(target) => self.claimed(target, &self.store.claim(target).claim)?,
+            Entry::Target(target) => self.add_claimed(target, &self.store.claim(target).claim)?,
             Entry::Invalid(invalid) => {
                 self.counts.invalid += 1;
-                self.invalid(invalid)?;
+                self.print_invalid(invalid)?;
             }
         }
         Ok(())
     }
 
-    fn claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
+    /// Counts a target by its claim, and prints it, if the verbosity includes it.
+    fn add_claimed(&mut self, target: &Target, claim: &Claim) -> io::Result<()> {
         let mut is_printed = self.plan.report.verbosity > Verbosity::Quiet;
         match claim {
             Claim::Fetch(_) => {
@@ -181,17 +183,17 @@ impl<W: Write> Preview<'_, W> {
             Claim::Settled(_, SkipReason::Skipped(_)) => self.counts.skipped += 1,
             Claim::Settled(_, SkipReason::Duplicate(_)) => self.counts.duplicate += 1,
         }
-        if is_printed { self.target(target, &PredictedOutcome::of(claim)) } else { Ok(()) }
+        if is_printed { self.print_target(target, &PredictedOutcome::of(claim)) } else { Ok(()) }
     }
 
-    fn target(&mut self, target: &Target, outcome: &PredictedOutcome<'_>) -> io::Result<()> {
+    fn print_target(&mut self, target: &Target, outcome: &PredictedOutcome<'_>) -> io::Result<()> {
         let (url, mirrors) = (redacted(target.url()), target.urls.len() - 1);
         let PredictedOutcome { path, outcome, duplicate_of, error, words } = outcome;
         let output = self.plan.output.as_ref().map(|output| output.path.as_deref());
         let output = output.map(|path| path.map(|path| path.display().to_string()));
         let path = match &output {
             Some(output) => output.as_deref(),
-            // Which archive it goes to is not known.
+            // The archive that it goes to is not known yet.
             None if self.plan.archive.is_some() && outcome.is_none() => None,
             None => *path,
         };
@@ -216,7 +218,7 @@ impl<W: Write> Preview<'_, W> {
         writeln!(self.out, "{}", readable_message(words))
     }
 
-    fn invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
+    fn print_invalid(&mut self, invalid: &InvalidLine) -> io::Result<()> {
         let InvalidLine { index, source, line, text, message, id, carried } = invalid;
         if self.is_json() {
             let (id, carried) = shown_labels(id.as_ref(), carried.as_ref());
@@ -235,9 +237,9 @@ impl<W: Write> Preview<'_, W> {
     /// Prints what is known after the last target.
     fn conclude(&mut self) -> io::Result<()> {
         for host in std::mem::take(&mut self.hosts.reported) {
-            self.host(&host)?;
+            self.print_host(&host)?;
         }
-        self.settings()?;
+        self.print_settings()?;
         let EntryCounts { targets, skipped, duplicate, failed, invalid } = self.counts;
         let further = self.hosts.further;
         if self.is_json() {
@@ -262,7 +264,7 @@ impl<W: Write> Preview<'_, W> {
         self.out.flush()
     }
 
-    fn host(&mut self, host: &PreviewHost) -> io::Result<()> {
+    fn print_host(&mut self, host: &PreviewHost) -> io::Result<()> {
         let PreviewHost { name, targets, limits, headers, withheld } = host;
         if self.is_json() {
             return self.object(&json!({
@@ -285,7 +287,7 @@ impl<W: Write> Preview<'_, W> {
         writeln!(self.out)
     }
 
-    fn settings(&mut self) -> io::Result<()> {
+    fn print_settings(&mut self) -> io::Result<()> {
         if self.is_json() {
             let settings = self.options.iter();
             let settings =
@@ -336,7 +338,7 @@ impl<'a> PredictedOutcome<'a> {
         match claim {
             Claim::Fetch(None) => unknown,
             Claim::Fetch(Some(place)) => {
-                Self { path: Some(&place.name), words: begun(place), ..unknown }
+                Self { path: Some(&place.name), words: describe_begun(place), ..unknown }
             }
             Claim::Settled(name, SkipReason::Skipped(_)) => Self {
                 path: Some(name),
@@ -360,8 +362,8 @@ impl<'a> PredictedOutcome<'a> {
     }
 }
 
-/// What exists of a file already.
-fn begun(place: &SavePlace) -> String {
+/// Describes what exists of a file already.
+fn describe_begun(place: &SavePlace) -> String {
     match place {
         SavePlace { part: Some(part), .. } => {
             format!(" (will be resumed: {} already downloaded)", counted(part.bytes, "byte"))

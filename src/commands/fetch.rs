@@ -18,8 +18,8 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::timeout;
 
 use super::{
-    COLOR, about_no_urls, colours, exit_of_run, print_error, print_note, print_warning, unopened,
-    without_handlers,
+    COLOR, colours, exit_of_run, fail_without_handlers, no_urls_warning, open_error, print_error,
+    print_note, print_warning,
 };
 use crate::cli;
 use crate::engine::{
@@ -43,53 +43,53 @@ use crate::transfer::{Resolver, TransferContext, TransferCounts};
 pub(super) use cookie_files::read as cookies;
 pub(super) use remote_list::RemoteLists;
 use single_output::PendingOutput;
-pub(super) use single_output::predicted;
+pub(super) use single_output::predicted_save_options;
 
-/// Where events follow each other this closely, the reports let them gather for a moment: a thread that is woken for
+/// If the report thread is woken again within this time, it sleeps for [`GATHER_TIME`], so that events gather: waking it for
 /// each one costs the workers more than the event itself.
-const BUSY: Duration = Duration::from_millis(5);
+const BUSY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long they gather, unless the work ends meanwhile.
-const GATHER: Duration = Duration::from_millis(2);
+/// How long events gather, unless the work ends meanwhile.
+const GATHER_TIME: Duration = Duration::from_millis(2);
 
-/// How often the progress display looks at the workers.
+/// How often the progress display is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Names that may be looked up at once.
-const LOOKUPS: usize = 16;
+/// The maximum number of name lookups at once.
+const MAX_LOOKUPS: usize = 16;
 
 /// Bytes of address space that a run needs beside its loops. The allocator of the C library reserves much for lookups.
-const ADDRESS_SPACE: u64 = 192 << 20;
+const BASE_ADDRESS_SPACE: u64 = 192 << 20;
 
 /// Bytes of address space of the thread of a loop: its stack, and what the allocator reserves for it.
-const THREAD_SPACE: u64 = 12 << 20;
+const LOOP_ADDRESS_SPACE: u64 = 12 << 20;
 
-/// Longer than any run.
-const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long an idle lookup thread is kept: longer than any run.
+const KEEP_ALIVE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Idle connections kept open in all, where descriptors allow it.
-const IDLE: usize = 256;
+/// The maximum number of idle connections in all; fewer if descriptors are scarce.
+const MAX_IDLE: usize = 256;
 
-/// What is missing where the system gives no thread or event loop.
+/// The message if the system refuses a thread or an event loop.
 const NO_THREAD: &str = "cannot start a thread (see ulimit -u and ulimit -v)";
 
 /// How a run ended.
 #[derive(Debug)]
 pub struct RunOutcome {
-    /// The run in one row.
+    /// The totals of the run.
     pub summary: Summary,
-    /// Why work was left undone, if it was, or that a signal came.
+    /// Why work was left undone; a signal also if none was.
     pub stopped: Option<StopCause>,
-    /// The list that could not be read to its end.
+    /// Why a list could not be read to its end.
     pub unreadable: Option<anyhow::Error>,
 }
 
-/// Why a run could not begin, or broke.
+/// Why a run could not begin, or failed as a whole.
 #[derive(Debug)]
 pub enum RunError {
     /// What was asked for cannot be done: an unreadable list or certificate.
     Usage(anyhow::Error),
-    /// The machine does not let it: no thread, no room for the report.
+    /// The system does not allow it: no thread, no room for the report.
     Fatal(anyhow::Error),
 }
 
@@ -130,7 +130,7 @@ impl ExitStatus for RunError {
 pub(super) fn execute(plan: &Plan) -> Exit {
     let cancel = CancelToken::default();
     if let Err(error) = cancel_on_signals(&cancel, plan.timeouts.grace) {
-        return without_handlers(&error);
+        return fail_without_handlers(&error);
     }
     let choice = *COLOR.get_or_init(|| plan.report.color);
     let mut outputs = Outputs::of_process(|is_terminal| colours(choice, is_terminal));
@@ -145,7 +145,7 @@ pub(super) fn execute(plan: &Plan) -> Exit {
     };
     if let Some(error) = error {
         match error.downcast_ref::<ReadError>() {
-            // The reason is in its record, which was printed as a failure.
+            // The reason is in the record of the list, which was printed as a failure.
             Some(error) if error.is_no_list() && plan.report.verbosity >= Verbosity::Quiet => {
                 print_error(&format!("{}: not a list of URLs", error.name));
             }
@@ -155,15 +155,15 @@ pub(super) fn execute(plan: &Plan) -> Exit {
     exit_of_run(result.exit(), plan)
 }
 
-/// Runs `plan` and reports it to `outputs`. `stop` may end it early.
+/// Runs `plan` and reports it to `outputs`. `cancel` may end it early.
 ///
 /// # Errors
-/// If it cannot begin, or the report cannot be written; a URL that fails is a row.
+/// If it cannot begin, or the report cannot be written. A URL that fails is a record, not an error.
 pub fn run(plan: &Plan, outputs: Outputs, cancel: &CancelToken) -> Result<RunOutcome, RunError> {
     run_with(plan, outputs, cancel, print_warning)
 }
 
-/// The same, with warnings about what was asked for going to `warn`.
+/// As [`run`], with warnings about saved files, cookies and options of transfers passed to `warn`.
 fn run_with(
     plan: &Plan,
     outputs: Outputs,
@@ -177,16 +177,16 @@ fn run_with(
     };
     let mut remote = RemoteLists::default();
     let inputs = input::open_all(plan, |url| remote.open(url, plan));
-    let inputs = inputs.map_err(|error| RunError::Usage(unopened(error)))?;
-    let (mut plan, idle) = fitted(plan, inputs.len()).map_err(RunError::Fatal)?;
+    let inputs = inputs.map_err(|error| RunError::Usage(open_error(error)))?;
+    let (mut plan, idle) = fit_to_limits(plan, inputs.len()).map_err(RunError::Fatal)?;
     let output = PendingOutput::prepare(&mut plan).map_err(unwritable)?.map(Arc::new);
-    let runtime = coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
+    let runtime = build_coordinator().context(NO_THREAD).map_err(RunError::Fatal)?;
     let handle = runtime.handle().clone();
     let resolver = Arc::new(Resolver::new(&plan.http, handle));
     let expected = input::wanted(&plan).map_err(|error| RunError::Usage(error.into()))?;
     let expected = Arc::new(expected);
     let (store, notices) =
-        Store::open(plan.saving(), &expected, &plan.bodies.digests).map_err(no_store)?;
+        Store::open(plan.saving(), &expected, &plan.bodies.digests).map_err(store_error)?;
     notices.iter().for_each(|notice| warn(&printable(notice)));
     claim_outputs(&plan, &store).map_err(RunError::Usage)?;
     let transfer_context = TransferContext::new(&plan, resolver, expected, store, idle);
@@ -203,11 +203,11 @@ fn run_with(
     let documents = ReportFiles::create(&plan.documents, &plan.inputs()).map_err(unwritable)?;
     let reporter = reporter(plan.report, outputs, failed, documents, Arc::clone(&board));
 
-    let (events, heard) = event_channel();
-    let (at_work, end_of_work) = mpsc::channel();
+    let (events, received) = event_channel();
+    let (work_guard, end_of_work) = mpsc::channel();
     let reports = thread::Builder::new().name("reports".into()).spawn({
         let (cancel, output) = (cancel.clone(), output.clone());
-        move || report_events(reporter, heard, &end_of_work, &cancel, output)
+        move || report_events(reporter, received, &end_of_work, &cancel, output)
     });
     let reports = reports.context(NO_THREAD).map_err(RunError::Fatal)?;
     let work = engine::run(
@@ -220,16 +220,16 @@ fn run_with(
         cancel.clone(),
     );
     let finished = runtime.block_on(work);
-    drop(at_work);
+    drop(work_guard);
     // Nobody waits for the names that are still being looked up.
     runtime.shutdown_background();
-    let kept = jar.map_or(Ok(()), |jar| cookie_files::write_jar(jar, &cookies));
+    let jar_written = jar.map_or(Ok(()), |jar| cookie_files::write_jar(jar, &cookies));
     let reported = reports.join().map_err(|_| RunError::Fatal(anyhow!("the report failed")))?;
-    let finished = finished.map_err(broken)?;
+    let finished = finished.map_err(engine_error)?;
     let completed = transfer_context.store().finish();
     let outcome = conclude(&plan, &transfer_context, &start, finished, reported, cancel.cause())?;
     completed.map_err(|failure| RunError::Fatal(failure.into()))?;
-    kept.map(|()| outcome).map_err(|error| RunError::Fatal(error.into()))
+    jar_written.map(|()| outcome).map_err(|error| RunError::Fatal(error.into()))
 }
 
 /// Ensures that the outputs of a run are different files and replace no saved one, and claims their names.
@@ -249,14 +249,14 @@ pub(super) fn claim_outputs(plan: &Plan, store: &Store) -> anyhow::Result<()> {
     Ok(store.claim_outputs(&paths)?)
 }
 
-/// How things stood when the run began.
+/// Times and resource usage at the start of the run.
 struct StartSnapshot {
     at: Instant,
     time: SystemTime,
     usage: ResourceUsage,
 }
 
-/// Adds up what is known at the end, and reports it.
+/// Builds the summary, finishes the report with it, and prints the last warnings and notes.
 fn conclude(
     plan: &Plan,
     transfer_context: &TransferContext,
@@ -267,7 +267,7 @@ fn conclude(
 ) -> Result<RunOutcome, RunError> {
     let EngineResult { list_complete, listed, unreadable, hosts, ready, elapsed, peak_of_children } =
         finished;
-    // What a limit or the disk ended is left to be done as much as what was not begun.
+    // Targets that a limit or the disk ended are left undone, as are those that were not started.
     let undone = [FailureClass::Cancelled, FailureClass::Quota, FailureClass::Disk];
     let work_left = !list_complete || undone.iter().any(|class| reported.counts.of(*class) > 0);
     let signalled = cause.is_some_and(StopCause::is_signal);
@@ -295,7 +295,7 @@ fn conclude(
     let finished = reported.reporter.finish(&summary);
     let written = match reported.written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        // Files may be wrong even if nobody reads the records.
+        // Report files may have failed even if standard output was closed early.
         _ => finished,
     };
     match written {
@@ -306,7 +306,7 @@ fn conclude(
     }
     if plan.report.verbosity >= Verbosity::Normal {
         if summary.counts.targets == 0 && list_complete {
-            print_warning(&about_no_urls(plan, listed));
+            print_warning(&no_urls_warning(plan, listed));
         }
         warn_of_unverified(plan, transfer_context);
         warn_of_plain_http(transfer_context.counts());
@@ -317,31 +317,31 @@ fn conclude(
     Ok(RunOutcome { summary, stopped, unreadable: unreadable.map(anyhow::Error::from) })
 }
 
-/// Hints: what the user may not expect, or may want to do next. There are none beside data on standard output.
+/// Notes for the user: that bodies were discarded (with the text format only), and how to retry the failed URLs.
 fn notes(plan: &Plan, summary: &Summary) -> Vec<String> {
     let is_text = plan.report.format == OutputFormat::Text;
     let saves = plan.saving().option().is_some();
     let discarded = !saves && summary.counts.ok > 0 && is_text && !summary.head;
     let discarded =
         discarded.then(|| "bodies were read and discarded; use --dir DIR to save them".to_owned());
-    discarded.into_iter().chain(next_command(plan, summary)).collect()
+    discarded.into_iter().chain(retry_note(plan, summary)).collect()
 }
 
-/// The command that fetches what is in the list of failed URLs; `None` if nothing is, or if the same command has to run
-/// again for the rest of the list.
-fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
+/// The note about the list of failed URLs, with the command that retries them. `None` if there are none, or if the same command
+/// has to run again because the list was not read to its end.
+fn retry_note(plan: &Plan, summary: &Summary) -> Option<String> {
     let failed = plan.failed.as_ref().filter(|_| plan.output.is_none())?;
     let listed = listed_failures(&failed.classes, &summary.counts)?;
     if !summary.list_complete {
         return None;
     }
-    let Some(command) = arguments_again(plan.saving(), &failed.path) else {
+    let Some(command) = retry_arguments(plan.saving(), &failed.path) else {
         let name = failed.path.display().to_string();
         return Some(format!("{listed} written to '{}'", printable(&name)));
     };
-    let is_other = |option: &String| !AGAIN_WITHOUT.contains(&option_name(option));
-    let is_of_tables = |option: &String| OF_TABLES.contains(&option_name(option));
-    let but = match plan.options.iter().any(is_of_tables) {
+    let is_other = |option: &String| !NOT_REPEATED.contains(&option_name(option));
+    let is_table_option = |option: &String| TABLE_OPTIONS.contains(&option_name(option));
+    let but = match plan.options.iter().any(is_table_option) {
         true => ", but for those of the table",
         false => "",
     };
@@ -352,18 +352,18 @@ fn next_command(plan: &Plan, summary: &Summary) -> Option<String> {
 }
 
 /// The arguments that fetch the URLs of this list; `None` if they cannot be typed, or the list cannot be read again.
-fn arguments_again(saving: Saving<'_>, list: &Path) -> Option<String> {
-    let list = is_kept(list).then(|| list.to_str().map(cli::file_argument))??;
+fn retry_arguments(saving: Saving<'_>, list: &Path) -> Option<String> {
+    let list = is_regular_file(list).then(|| list.to_str().map(cli::file_argument))??;
     let list = word_of_path(Path::new(&*list))?;
     let Some((option, path)) = saving.option() else { return Some(list) };
     Some(format!("{option} {} {list}", word_of_path(path)?))
 }
 
-/// Options with which no list is read as a text list.
-const OF_TABLES: [&str; 2] = ["input-format", "delimiter"];
+/// Options that do not fit the list of failed URLs, which is a text list.
+const TABLE_OPTIONS: [&str; 2] = ["input-format", "delimiter"];
 
-/// Options that a command which fetches the failed URLs has anyway, or that only change what is shown of it.
-const AGAIN_WITHOUT: [&str; 20] = [
+/// Options that the command which retries the failed URLs has anyway, or that only change its output.
+const NOT_REPEATED: [&str; 20] = [
     "dir",
     "warc",
     "tar",
@@ -377,7 +377,7 @@ const AGAIN_WITHOUT: [&str; 20] = [
     "verbose",
     "no-progress",
     "color",
-    // The list of failures is a text list, which has what the columns said.
+    // The list of failed URLs is a text list, which has the values of the columns.
     "input-format",
     "delimiter",
     "url-column",
@@ -387,14 +387,14 @@ const AGAIN_WITHOUT: [&str; 20] = [
     "carry",
 ];
 
-/// The name of an option that was set: `jobs` of `--jobs=8`.
+/// The name in an option with its value: `jobs` of `--jobs=8`.
 fn option_name(option: &str) -> &str {
     let option = option.trim_start_matches('-');
     option.split_once('=').map_or(option, |(name, _)| name)
 }
 
-/// What the list of failed URLs has, if it has those of these classes, or all if there are none; `None` if it is empty.
-/// URLs that were not started are among the cancelled ones; invalid lines are not listed.
+/// Describes the list of failed URLs, which has those of `classes`, or of all classes if that is empty. `None` if the list is
+/// empty. URLs that were not started are among the cancelled ones; invalid lines are not listed.
 fn listed_failures(classes: &[FailureClass], counts: &OutcomeCounts) -> Option<String> {
     let is_listed = |class| classes.is_empty() || classes.contains(&class);
     let listed = counts.failures.iter().filter(|(class, _)| is_listed(**class));
@@ -414,8 +414,8 @@ fn word_of_path(path: &Path) -> Option<String> {
     path.to_str().filter(|name| printable(name) == *name).map(shell_word)
 }
 
-/// Whether what is written to this path can be read again: it is no device, pipe or socket.
-fn is_kept(path: &Path) -> bool {
+/// Whether this path is a regular file, which can be read again: no device, pipe or socket.
+fn is_regular_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file())
 }
 
@@ -435,7 +435,7 @@ fn warn_of_unverified(plan: &Plan, transfer_context: &TransferContext) {
     }
 }
 
-/// Warns of what was not sent or checked because it is for https.
+/// Warns of header fields that were not sent and certificates that were not checked because requests were over plain http.
 fn warn_of_plain_http(counts: TransferCounts) {
     if let withheld @ 1.. = counts.withheld {
         let (requests, their) =
@@ -481,7 +481,7 @@ fn resources(
     }
 }
 
-/// Why a file beside the report cannot be written: by what was asked for, or by the machine.
+/// The error if an output file or the cookie jar cannot be created: of usage, or of the system.
 fn unwritable(error: io::Error) -> RunError {
     match error.kind() {
         ErrorKind::InvalidInput => RunError::Usage(error.into()),
@@ -489,37 +489,38 @@ fn unwritable(error: io::Error) -> RunError {
     }
 }
 
-fn no_store(error: StoreError) -> RunError {
+fn store_error(error: StoreError) -> RunError {
     if error.is_usage() { RunError::Usage(error.into()) } else { RunError::Fatal(error.into()) }
 }
 
-fn broken(error: EngineError) -> RunError {
+fn engine_error(error: EngineError) -> RunError {
     match error {
         EngineError::Context(error) => RunError::Usage(error.into()),
         other => RunError::Fatal(other.into()),
     }
 }
 
-/// The runtime of everything but transfers: the feeder, the clocks of the run, and name lookups. One thread for lookups is
-/// started at once and stays, so that no lookup is without one later.
-fn coordinator() -> io::Result<Runtime> {
+/// Builds the runtime of everything but transfers: the feeder, the clocks of the run, and name lookups. Starts one thread for
+/// lookups, which stays, so that no lookup fails later for want of a thread.
+fn build_coordinator() -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(LOOKUPS).thread_keep_alive(FOR_GOOD);
+    builder.enable_all().max_blocking_threads(MAX_LOOKUPS).thread_keep_alive(KEEP_ALIVE);
     let runtime = builder.build()?;
     Resolver::ensure_thread()?;
     drop(runtime.handle().spawn_blocking(|| ()));
     Ok(runtime)
 }
 
-/// The plan with as many jobs as descriptors allow, and how many idle connections a client may keep.
-fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
+/// Reduces the jobs of a plan to what memory and descriptors allow. Returns it with the number of idle connections that each
+/// client may keep.
+fn fit_to_limits(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
     let mut plan = plan.clone();
     fit_into_memory(&mut plan)?;
     let asked = plan.strategy.jobs();
     let need = FdBudget::of(plan.strategy, inputs);
-    let limit = resource_usage::raise_fd_limit((need.all() + IDLE) as u64);
+    let limit = resource_usage::raise_fd_limit((need.total() + MAX_IDLE) as u64);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    while FdBudget::of(plan.strategy, inputs).all() > limit {
+    while FdBudget::of(plan.strategy, inputs).total() > limit {
         let fewer = NonZeroUsize::new(plan.strategy.jobs() - 1);
         plan.strategy = plan.strategy.cut_to(fewer.with_context(|| {
             format!("open-file limit too low ({limit}); raise it with ulimit -n")
@@ -532,12 +533,12 @@ fn fitted(plan: &Plan, inputs: usize) -> anyhow::Result<(Plan, usize)> {
             plan.strategy.jobs()
         ));
     }
-    let spare = (limit - need.all()).min(IDLE);
+    let spare = (limit - need.total()).min(MAX_IDLE);
     let loops = plan.strategy.loops();
     Ok((plan, spare.div_ceil(loops)))
 }
 
-/// Takes as many jobs as threads have room in the address space, where `ulimit -v` limits that: what cannot be allocated
+/// Reduces the jobs until the threads of the loops fit into the address space, if `ulimit -v` limits it: a failed allocation
 /// ends the process.
 fn fit_into_memory(plan: &mut Plan) -> anyhow::Result<()> {
     let Some(left) = resource_usage::address_space_left() else { return Ok(()) };
@@ -547,7 +548,7 @@ fn fit_into_memory(plan: &mut Plan) -> anyhow::Result<()> {
         Strategy::Processes(_) => 1,
         strategy => strategy.loops(),
     };
-    while ADDRESS_SPACE + THREAD_SPACE * loops(plan.strategy) as u64 > left {
+    while BASE_ADDRESS_SPACE + LOOP_ADDRESS_SPACE * loops(plan.strategy) as u64 > left {
         let fewer = if loops(plan.strategy) > 1 { plan.strategy.jobs() - 1 } else { 0 };
         plan.strategy = plan.strategy.cut_to(NonZeroUsize::new(fewer).with_context(|| {
             format!("too little address space ({} MiB left); raise it with ulimit -v", left >> 20)
@@ -562,35 +563,35 @@ fn fit_into_memory(plan: &mut Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The descriptors that a run needs at most, idle connections beyond one a loop aside.
+/// The file descriptors that a run needs at most, with only one idle connection for each loop.
 struct FdBudget {
     fixed: usize,
     loops: usize,
     jobs: usize,
-    /// Of each job.
-    each: usize,
+    /// Descriptors of each job.
+    per_job: usize,
 }
 
 impl FdBudget {
     fn of(strategy: Strategy, inputs: usize) -> Self {
         // Streams, the coordinating runtime, signals and the files that a lookup opens.
-        let fixed = 32 + 2 * LOOKUPS + inputs;
-        let (loops, each) = match strategy {
-            // The pipes of a child, and a handle of it. What it opens is its own.
+        let fixed = 32 + 2 * MAX_LOOKUPS + inputs;
+        let (loops, per_job) = match strategy {
+            // The pipes of a child, and a handle of it. The child has its own limit.
             Strategy::Processes(_) => (1, 3),
-            // The connection in use, and one that is being closed or was begun for nothing.
+            // The connection in use, and one that is being closed or was opened in vain.
             _ => (strategy.loops(), 2),
         };
-        Self { fixed, loops, jobs: strategy.jobs(), each }
+        Self { fixed, loops, jobs: strategy.jobs(), per_job }
     }
 
-    fn all(&self) -> usize {
+    fn total(&self) -> usize {
         // A loop: its poller, waker and signal pipe, and one idle connection.
-        self.fixed + 4 * self.loops + self.each * self.jobs
+        self.fixed + 4 * self.loops + self.per_job * self.jobs
     }
 }
 
-/// What the reports have heard.
+/// The reporter, and what was counted from its events.
 struct ReportedCounts {
     reporter: Box<dyn Reporter>,
     counts: OutcomeCounts,
@@ -613,7 +614,7 @@ fn report_events(
     let (counts, written) = (OutcomeCounts::default(), Ok(()));
     let mut reported = ReportedCounts { reporter, counts, written, output, last_read: None };
     reported.written = match Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(reported.listen(&mut events, end_of_work)),
+        Ok(runtime) => runtime.block_on(reported.run(&mut events, end_of_work)),
         Err(error) => Err(error),
     };
     if let Err(error) = &reported.written {
@@ -624,14 +625,15 @@ fn report_events(
         reported.reporter.mute();
         while let Some(event) = events.blocking_recv() {
             // The first error is the one that counts.
-            let _ = reported.hear(&event);
+            let _ = reported.handle(&event);
         }
     }
     reported
 }
 
 impl ReportedCounts {
-    async fn listen(
+    /// Handles events until the channel is closed.
+    async fn run(
         &mut self,
         events: &mut EventReceiver,
         end_of_work: &mpsc::Receiver<Infallible>,
@@ -640,15 +642,15 @@ impl ReportedCounts {
         let mut last_woken: Option<Instant> = None;
         loop {
             match events.try_recv() {
-                Ok(event) => self.hear(&event)?,
+                Ok(event) => self.handle(&event)?,
                 Err(TryRecvError::Disconnected) => return self.reporter.flush(),
                 Err(TryRecvError::Empty) => {
                     self.reporter.flush()?;
                     match timeout(if ticks { TICK } else { Duration::MAX }, events.recv()).await {
                         Ok(Some(event)) => {
-                            self.hear(&event)?;
-                            if last_woken.is_some_and(|last| last.elapsed() < BUSY) {
-                                let _ = end_of_work.recv_timeout(GATHER);
+                            self.handle(&event)?;
+                            if last_woken.is_some_and(|last| last.elapsed() < BUSY_INTERVAL) {
+                                let _ = end_of_work.recv_timeout(GATHER_TIME);
                             }
                             last_woken = Some(Instant::now());
                         }
@@ -663,7 +665,7 @@ impl ReportedCounts {
         }
     }
 
-    fn hear(&mut self, event: &Event) -> io::Result<()> {
+    fn handle(&mut self, event: &Event) -> io::Result<()> {
         let (Some(output), Event::Finished { record, target, name }) = (&self.output, event) else {
             return self.report(event);
         };

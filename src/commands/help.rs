@@ -14,13 +14,13 @@ use crate::streams::stdout;
 /// Exit codes of a shell that cannot run a command (POSIX, 2.8.2).
 const NOT_RUN: [i32; 2] = [126, 127];
 
-/// Prints `page`; a page to read goes through a pager if standard output is a terminal.
+/// Prints `page`. A page for people goes through a pager if standard output is a terminal.
 ///
 /// # Errors
-/// If it cannot be written: `BrokenPipe` if the reader is gone.
+/// Those of writing it: `BrokenPipe` if the reader has closed the pipe.
 pub(super) fn show(page: &HelpPage) -> io::Result<()> {
     match page {
-        HelpPage::Text(text) if stdout().is_terminal() => paged(text, env::var_os("PAGER")),
+        HelpPage::Text(text) if stdout().is_terminal() => show_in_pager(text, env::var_os("PAGER")),
         HelpPage::Text(text) | HelpPage::ManPage(text) => print(text),
     }
 }
@@ -30,8 +30,8 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// Shows a text through the pager that the `PAGER` variable names. If that cannot be run, the text is printed.
-fn paged(text: &str, variable: Option<OsString>) -> io::Result<()> {
-    let Some(mut pager) = pager(variable) else { return print(text) };
+fn show_in_pager(text: &str, variable: Option<OsString>) -> io::Result<()> {
+    let Some(mut pager) = pager_command(variable) else { return print(text) };
     let runtime = Builder::new_current_thread().enable_io().build()?;
     let _inside = runtime.enter();
     // Ctrl-C is for the pager. If it ended this process, the shell and the pager would both read the terminal.
@@ -48,8 +48,8 @@ fn paged(text: &str, variable: Option<OsString>) -> io::Result<()> {
     written
 }
 
-/// The pager: what the variable says, `less` if it is not set, none if it is empty.
-fn pager(variable: Option<OsString>) -> Option<Command> {
+/// The command of the pager: the value of the variable, `less` if it is not set, none if it is empty.
+fn pager_command(variable: Option<OsString>) -> Option<Command> {
     let Some(command) = variable else {
         let mut less = Command::new("less");
         // Quit if it fits on one screen, pass colors through, leave the text on the screen.

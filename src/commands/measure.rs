@@ -1,4 +1,4 @@
-//! The hidden command that measures a shell command for `fetch compare --command`.
+//! The hidden command that runs and measures a shell command for `fetch compare --command`.
 
 use std::ffi::OsStr;
 use std::io::Write;

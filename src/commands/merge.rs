@@ -1,4 +1,4 @@
-//! `fetch merge`: the reports or manifests of shards as one.
+//! `fetch merge`: merges the reports or manifests of shards into one.
 
 use super::{conclude, print_note};
 use crate::exit::{Exit, ExitStatus};

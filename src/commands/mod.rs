@@ -54,7 +54,7 @@ pub fn execute(command: Command) -> Exit {
     }
 }
 
-/// Whether the words of this process are coloured on a stream, as `--color` says.
+/// Whether messages are coloured on a stream, as `--color` says.
 fn colours(choice: ColorChoice, is_terminal: bool) -> bool {
     let variable = |name| env::var_os(name).unwrap_or_default();
     match choice {
@@ -66,10 +66,10 @@ fn colours(choice: ColorChoice, is_terminal: bool) -> bool {
     }
 }
 
-/// The choice of the user, once it is known.
+/// The value of `--color`, once it is known.
 static COLOR: OnceLock<ColorChoice> = OnceLock::new();
 
-/// Prints help or a usage error, and returns its exit code. A reader that has gone is no error.
+/// Prints help or a usage error, and returns its exit code. A closed pipe is no error.
 pub fn print_usage(usage: &UsageOutput) -> ExitCode {
     let _ = match (usage.to, usage.text.split_once(": ")) {
         (UsageStream::Stdout, _) => stdout().write_all(usage.text.as_bytes()),
@@ -100,8 +100,8 @@ impl CommandError for io::Error {
     }
 }
 
-/// The exit code of what a command came to. An error is printed, unless the reader of standard output has closed it:
-/// that is no fault, whatever the command.
+/// Prints the error of a command, if there is one, and returns the exit code. A closed pipe on standard output is not printed,
+/// whatever the command.
 fn conclude<T: ExitStatus, E: CommandError>(result: &Result<T, E>) -> Exit {
     if let Err(error) = result {
         match error.output_error() {
@@ -113,21 +113,21 @@ fn conclude<T: ExitStatus, E: CommandError>(result: &Result<T, E>) -> Exit {
 }
 
 /// Prints that signals cannot be handled, and returns the exit code.
-fn without_handlers(error: &io::Error) -> Exit {
+fn fail_without_handlers(error: &io::Error) -> Exit {
     let reason = io_message(error);
     print_error(&format!("cannot install signal handlers: {reason}; see ulimit -n and ulimit -u"));
     Exit::Fatal
 }
 
-/// What to say where there is nothing to fetch. `listed`: the entries of the lists, with those of other shards.
-fn about_no_urls(plan: &Plan, listed: u64) -> String {
+/// The warning if there is nothing to fetch. `listed` is the number of entries in the lists, those of other shards included.
+fn no_urls_warning(plan: &Plan, listed: u64) -> String {
     match plan.shard.filter(|_| listed > 0) {
         Some(shard) => format!("no URLs in shard {shard}"),
         None => "no URLs in the input".to_owned(),
     }
 }
 
-/// The exit code of a run of this plan: failed URLs may be no failure of the program.
+/// The exit code of a run of this plan: with `--exit-zero`, failed URLs are no failure of the program.
 fn exit_of_run(exit: Exit, plan: &Plan) -> Exit {
     match (exit, plan.failed_exit) {
         (Exit::SomeFailed, FailedExit::Zero) => Exit::Ok,
@@ -135,8 +135,8 @@ fn exit_of_run(exit: Exit, plan: &Plan) -> Exit {
     }
 }
 
-/// The error about a source that cannot be opened, with the command that was meant, if it is like one.
-fn unopened(error: OpenError) -> anyhow::Error {
+/// The error about a source that cannot be opened, with the command that was meant, if the name is similar to one.
+fn open_error(error: OpenError) -> anyhow::Error {
     match &error {
         OpenError::Missing { name } => match cli::similar_command(name) {
             Some(command) => anyhow!("{name}: no such file; did you mean '{command}'?"),
@@ -149,7 +149,7 @@ fn unopened(error: OpenError) -> anyhow::Error {
 /// The maximum number of bytes that options may take from standard input.
 const MAX_INPUT_BYTES: u64 = 4 << 20;
 
-/// Reads standard input to its end, for options that are there.
+/// Reads options from standard input, to its end.
 ///
 /// # Errors
 /// Those of the system, or if it is too long.
@@ -170,7 +170,7 @@ pub fn ask(question: &str) -> io::Result<String> {
     streams::ask_on_terminal(question)
 }
 
-/// Prints an error that ends the program. Standard error that cannot be written is no reason to fail.
+/// Prints an error that ends the program. That standard error cannot be written is no reason to fail.
 fn print_error(error: &dyn Display) {
     print_line("error", &format!("{error:#}"));
 }
@@ -194,6 +194,6 @@ fn print_line(level: &str, text: &str) {
         (true, _) => ("\u{1b}[1m", "\u{1b}[0m"),
     };
     let text = without_os_codes(&redacted_text(text));
-    // In one piece, so that lines of several threads and processes are not mixed.
+    // In one write, so that lines of several threads and processes are not mixed.
     let _ = stderr().write_all(format!("{on}{level}:{off} {text}\n").as_bytes());
 }

@@ -64,14 +64,13 @@ pub fn report(
     Ok(saved.reread)
 }
 
-/// Reports a comparison.
 fn report_comparison(
     command: &ReportCommand,
     comparison: &Comparison,
     out: &mut impl Write,
 ) -> Result<(), ReplayError> {
     let sources = std::slice::from_ref(&command.source);
-    let files = ComparisonReports::create(&command.documents, sources).map_err(not_created)?;
+    let files = ComparisonReports::create(&command.documents, sources).map_err(create_error)?;
     files.finish(comparison).map_err(ReplayError::Unwritten)?;
     if !command.documents.is_empty() {
         return Ok(());
@@ -86,7 +85,6 @@ fn print(page: &[u8], out: &mut impl Write) -> Result<(), ReplayError> {
     printed.map_err(|error| ReplayError::Unwritten(cannot_write_output(&error)))
 }
 
-/// Reports a run.
 fn report_run(
     command: &ReportCommand,
     saved: &mut ReplayResult,
@@ -94,7 +92,7 @@ fn report_run(
     warnings: &mut impl Write,
 ) -> Result<(), ReplayError> {
     let sources = std::slice::from_ref(&command.source);
-    let mut files = ReportFiles::create(&command.documents, sources).map_err(not_created)?;
+    let mut files = ReportFiles::create(&command.documents, sources).map_err(create_error)?;
     let mut table = command.documents.is_empty().then(Aggregate::default);
     while let Some(record) = saved.record(warnings)? {
         if let Some(aggregate) = &mut table {
@@ -114,7 +112,7 @@ fn report_run(
     print(&page, out)
 }
 
-fn not_created(error: io::Error) -> ReplayError {
+fn create_error(error: io::Error) -> ReplayError {
     match error.kind() {
         io::ErrorKind::InvalidInput => ReplayError::Unreadable(error),
         _ => ReplayError::Unwritten(error),

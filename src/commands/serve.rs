@@ -31,10 +31,10 @@ fn run(options: Options) -> anyhow::Result<()> {
 
 /// Resolves when standard input ends or cannot be read.
 fn end_of_input() -> io::Result<impl Future<Output = ()>> {
-    let (tell, ended) = oneshot::channel();
+    let (sender, ended) = oneshot::channel();
     thread::Builder::new().name("input".into()).spawn(move || {
         let _ = io::copy(&mut stdin(), &mut io::sink());
-        tell.send(())
+        sender.send(())
     })?;
     Ok(async move { drop(ended.await) })
 }

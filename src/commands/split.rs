@@ -1,4 +1,4 @@
-//! `fetch split`: cuts a list into files, one for each shard.
+//! `fetch split`: splits a list into files, one for each shard.
 
 mod shard_files;
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::anyhow;
 
-use super::{CommandError, conclude, print_warning, without_handlers};
+use super::{CommandError, conclude, fail_without_handlers, print_warning};
 use crate::exit::{Exit, ExitStatus};
 use crate::input::{OpenError, ReadError, open_sections};
 use crate::model::Entry;
@@ -22,13 +22,13 @@ use crate::text::counted;
 use crate::units::grouped;
 use shard_files::{ShardFiles, ShardNames};
 
-/// Descriptors beside those of the files.
+/// Descriptors for other files than those of the shards.
 const OTHER_FILES: u64 = 32;
 
 /// Why a list was not split.
 #[derive(Debug, thiserror::Error)]
 enum SplitError {
-    /// What was asked for cannot be done: an unreadable list, files that are in the way.
+    /// What was asked for cannot be done: an unreadable list, existing files that are not replaced.
     #[error("{0:#}")]
     Usage(anyhow::Error),
     /// A file cannot be written.
@@ -71,19 +71,19 @@ pub(super) fn execute(command: &SplitCommand) -> Exit {
     let files = Arc::new(SharedFiles::default());
     let own = Arc::clone(&files);
     if let Err(error) = exit_on_signals(move || discard(&own)) {
-        return without_handlers(&error);
+        return fail_without_handlers(&error);
     }
     let result = split(command, &files);
-    // Those of a split that has failed are deleted.
+    // Deletes the files of a split that failed.
     drop(lock(&files).take());
     conclude(&result)
 }
 
-/// Deletes the files of a split that is not complete. One that is getting its files their names is waited for.
+/// Deletes the files of a split that is not complete. Waits for a split that is renaming its files.
 fn discard(files: &SharedFiles) {
     let mut files = lock(files);
     drop(files.take());
-    // It stays locked, so that no file is created anew before the process exits.
+    // The mutex stays locked, so that no file is created before the process exits.
     mem::forget(files);
 }
 
@@ -91,11 +91,11 @@ fn lock(files: &SharedFiles) -> MutexGuard<'_, Option<ShardFiles>> {
     files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Splits a list, and prints how.
+/// Splits a list, and prints the numbers of entries.
 fn split(command: &SplitCommand, files: &SharedFiles) -> Result<(), SplitError> {
     ensure_descriptors(command)?;
     let list = open_sections(&command.source, &command.lists);
-    let mut list = list.map_err(|error| SplitError::Usage(unopened(error)))?;
+    let mut list = list.map_err(|error| SplitError::Usage(open_error(error)))?;
     let mut names = Some(ShardNames::of(command, list.is_parquet()));
     let mut invalid = 0_u64;
     list.read(|section, coding| {
@@ -110,7 +110,7 @@ fn split(command: &SplitCommand, files: &SharedFiles) -> Result<(), SplitError> 
         files.add(shard_of(entry, command.by, command.shards), section.text)
     })?;
     let (entries, least, most) = {
-        // Locked until all have their names: then a signal finds those of either none or all.
+        // Locked until all files are renamed, so that a signal finds none or all of them renamed.
         let mut files = lock(files);
         let files = files.take().expect("what is before the first entry is a section");
         let counts = files.entries().fold((0, u64::MAX, 0), |(all, least, most), own| {
@@ -134,7 +134,7 @@ fn split(command: &SplitCommand, files: &SharedFiles) -> Result<(), SplitError> 
 }
 
 /// The error about a list that cannot be opened.
-fn unopened(error: OpenError) -> anyhow::Error {
+fn open_error(error: OpenError) -> anyhow::Error {
     match error {
         OpenError::Missing { name } if name.contains("://") => anyhow!(
             "{}: no such file; fetch split reads files and stdin, not URLs: curl URL | fetch split - -n N -d DIR",

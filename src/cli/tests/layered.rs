@@ -1,4 +1,4 @@
-//! The words typed, the environment and the configuration file, one over the other.
+//! Precedence of the command line, the environment and the configuration file.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::fs;
 use super::*;
 use crate::plan::{HostOverrides, Plan};
 
-/// A person's surroundings: a configuration folder and an environment.
+/// A configuration folder and an environment of a user.
 struct LayeredSetup {
     folder: tempfile::TempDir,
     variables: BTreeMap<String, OsString>,
@@ -21,11 +21,11 @@ impl LayeredSetup {
         Self { folder, variables, warnings: RefCell::default() }
     }
 
-    /// A setup with this configuration in the usual place.
+    /// A setup with this text as the default configuration file.
     fn with(config: &str) -> Self {
         let setup = Self::empty();
         fs::create_dir(setup.folder.path().join("fetch")).unwrap();
-        fs::write(setup.usual(), config).unwrap();
+        fs::write(setup.config_path(), config).unwrap();
         setup
     }
 
@@ -34,7 +34,7 @@ impl LayeredSetup {
         self
     }
 
-    fn usual(&self) -> PathBuf {
+    fn config_path(&self) -> PathBuf {
         self.folder.path().join("fetch/config.toml")
     }
 
@@ -275,30 +275,30 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
 #[test]
 fn a_usual_file_that_the_system_does_not_let_be_read_is_a_warning_and_a_named_one_an_error() {
     let setup = LayeredSetup::empty();
-    fs::create_dir_all(setup.usual()).unwrap();
+    fs::create_dir_all(setup.config_path()).unwrap();
     assert_eq!(setup.plan(&["--no-config"]).strategy.jobs(), 16);
     assert_eq!(*setup.warnings.borrow(), [""; 0]);
     assert_eq!(setup.plan(&[]).strategy.jobs(), 16);
     let warning = "cannot read ~/fetch/config.toml: Is a directory; ignoring it (see --no-config)";
     assert_eq!(*setup.warnings.borrow(), [warning]);
-    let text = setup.complaint(&["--config", setup.usual().to_str().unwrap()]);
+    let text = setup.complaint(&["--config", setup.config_path().to_str().unwrap()]);
     assert_eq!(text, "error: cannot read ~/fetch/config.toml: Is a directory\n");
-    fs::remove_dir(setup.usual()).unwrap();
-    fs::write(setup.usual(), b"jobs = 8 # \xff").unwrap();
+    fs::remove_dir(setup.config_path()).unwrap();
+    fs::write(setup.config_path(), b"jobs = 8 # \xff").unwrap();
     assert!(setup.complaint(&[]).contains("valid UTF-8"), "{}", setup.complaint(&[]));
-    fs::write(setup.usual(), "#".repeat(1024 * 1024 + 1)).unwrap();
+    fs::write(setup.config_path(), "#".repeat(1024 * 1024 + 1)).unwrap();
     assert!(setup.complaint(&[]).contains("larger than 1 MiB"));
 }
 
 #[test]
 fn the_usual_file_is_below_the_home_folder_where_nothing_else_is_said() {
-    use crate::cli::config_file::{ConfigPath, usual};
+    use crate::cli::config_file::{ConfigPath, default_path};
     let home = || Some(PathBuf::from("/home/me"));
-    let at = |path: &str| ConfigPath::Usual(path.into());
-    assert_eq!(usual(None, home()), at("/home/me/.config/fetch/config.toml"));
-    assert_eq!(usual(Some("/xdg".into()), home()), at("/xdg/fetch/config.toml"));
-    assert_eq!(usual(Some("xdg".into()), home()), at("/home/me/.config/fetch/config.toml"));
-    assert_eq!(usual(Some("".into()), None), ConfigPath::Nothing);
+    let at = |path: &str| ConfigPath::Default(path.into());
+    assert_eq!(default_path(None, home()), at("/home/me/.config/fetch/config.toml"));
+    assert_eq!(default_path(Some("/xdg".into()), home()), at("/xdg/fetch/config.toml"));
+    assert_eq!(default_path(Some("xdg".into()), home()), at("/home/me/.config/fetch/config.toml"));
+    assert_eq!(default_path(Some("".into()), None), ConfigPath::Nothing);
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn of_user_and_header_the_one_set_at_the_higher_level_counts() {
 #[test]
 fn headers_are_read_from_files_beside_the_configuration_or_where_fetch_is_started() {
     let setup = LayeredSetup::with("header = [\"@more/headers\", \"X-A: 1\"]");
-    let folder = setup.usual().parent().unwrap().join("more");
+    let folder = setup.config_path().parent().unwrap().join("more");
     fs::create_dir(&folder).unwrap();
     let file = folder.join("headers");
     fs::write(&file, "\u{feff}X-B: 2\r\n\nX-C;\n").unwrap();

@@ -1,4 +1,4 @@
-//! The hosts of a list. Pure.
+//! Counts the targets of each host of the lists. Pure.
 
 use std::collections::HashMap;
 
@@ -20,9 +20,9 @@ pub(super) struct PreviewHost {
     pub targets: u64,
     /// Its limits.
     pub limits: HostLimits,
-    /// The header fields of its requests only, values masked.
+    /// The header fields that only requests to this host have, values masked.
     pub headers: Vec<String>,
-    /// The names of those that its requests do not have because they are only sent over https.
+    /// The names of its header fields that are left out because they are only sent over https.
     pub withheld: Vec<String>,
 }
 

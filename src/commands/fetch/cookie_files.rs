@@ -1,4 +1,4 @@
-//! The files that cookies are read from, and the one that they are kept in.
+//! Reads the files of `--cookie` and the cookie jar (`--cookie-jar`), and writes the jar.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -13,23 +13,23 @@ use crate::plan::Plan;
 use crate::report::{AtomicFile, written_path};
 use crate::text::{counted, io_message};
 
-/// Bytes of a file that are read at most; 3,000 cookies are shorter.
-const MAX_BYTES: u64 = 64 << 20;
+/// The maximum length of a file; 3,000 cookies are shorter.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// Invalid lines of a file that are warned of one by one.
 const MAX_WARNINGS: usize = 5;
 
-/// The cookies that a run begins with, and warnings about lines that are none.
+/// The cookies that a run begins with, and warnings about lines that are not cookies.
 ///
 /// # Errors
-/// If a file is missing, cannot be read, or has no cookie in its lines. The file that cookies are kept in may be missing or
-/// empty; but as it is replaced, each of its lines has to be a cookie or a comment.
+/// If a file is missing, cannot be read, or has invalid lines and no cookie. The jar may be missing or empty; but because it
+/// is replaced, an invalid line in it is an error.
 pub(in super::super) fn read(plan: &Plan) -> anyhow::Result<(CookieJar, Vec<String>)> {
     let (mut cookies, mut warnings) = (CookieJar::default(), Vec::new());
     let now = SystemTime::now();
     let jar = plan.cookies.jar.as_deref();
     if let Some(jar) = jar
-        && let Some(text) = text_of(jar, true)?
+        && let Some(text) = read_text(jar, true)?
     {
         let file = cookies.read(&text, now);
         if let Some((line, error)) = file.errors.first() {
@@ -39,12 +39,12 @@ pub(in super::super) fn read(plan: &Plan) -> anyhow::Result<(CookieJar, Vec<Stri
     }
     for path in &plan.cookies.files {
         let is_jar = jar.is_some_and(|jar| written_path(jar) == written_path(path));
-        let Some(text) = text_of(path, is_jar)?.filter(|_| !is_jar) else { continue };
+        let Some(text) = read_text(path, is_jar)?.filter(|_| !is_jar) else { continue };
         let file = cookies.read(&text, now);
         if let (0, Some((line, error))) = (file.cookies, file.errors.first()) {
             bail!("{}:{line}: {error}", path.display());
         }
-        // An empty device, as it is given to curl for cookies of redirects, is meant.
+        // An empty device is intended: `-b /dev/null` makes curl keep the cookies of redirects.
         if file.cookies == 0 && path.is_file() {
             warnings.push(format!("{}: no cookie in this file", path.display()));
         }
@@ -61,8 +61,8 @@ pub(in super::super) fn read(plan: &Plan) -> anyhow::Result<(CookieJar, Vec<Stri
     Ok((cookies, warnings))
 }
 
-/// The text of a file; `None` if it is missing, and is the one that cookies are kept in.
-fn text_of(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
+/// Reads a file. `None` if it is the jar, and is missing or no regular file.
+fn read_text(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
     let cannot_read =
         |reason: &str| anyhow!("cannot read cookies from {}: {reason}", path.display());
     match fs::metadata(path) {
@@ -74,15 +74,16 @@ fn text_of(path: &Path, is_jar: bool) -> anyhow::Result<Option<Vec<u8>>> {
             }));
         }
         Err(error) => return Err(cannot_read(&io_message(&error))),
-        Ok(described) if described.is_dir() => return Err(cannot_read("it is a directory")),
-        // A device or a pipe has nothing of an earlier run.
-        Ok(described) if is_jar && !described.is_file() => return Ok(None),
+        Ok(metadata) if metadata.is_dir() => return Err(cannot_read("it is a directory")),
+        // A device or a pipe has no cookies of an earlier run.
+        Ok(metadata) if is_jar && !metadata.is_file() => return Ok(None),
         Ok(_) => {}
     }
     let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+    let file =
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text));
     file.map_err(|error| cannot_read(&io_message(&error)))?;
-    if text.len() as u64 > MAX_BYTES {
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(cannot_read("it has more than 64 MiB"));
     }
     Ok(Some(text))
@@ -106,25 +107,25 @@ fn warning_of_limit(path: &Path, file: &CookieFile) -> Option<String> {
     ))
 }
 
-/// Creates the file that the cookies are kept in, under a temporary name until it is complete.
+/// Creates the jar, under a temporary name until it is complete. `None` if the run has none.
 ///
 /// # Errors
 /// `InvalidInput` if it is an input of the run or a saved file, else those of creating it. They name the file.
 pub(super) fn create_jar(plan: &Plan) -> io::Result<Option<AtomicFile>> {
     let create = |path| AtomicFile::create_private(path, &plan.inputs_but_cookies());
-    plan.cookies.jar.as_deref().map(create).transpose().map_err(of_jar)
+    plan.cookies.jar.as_deref().map(create).transpose().map_err(jar_error)
 }
 
-/// Writes the cookies that have not expired, and puts the file in its place.
+/// Writes the cookies that have not expired, and renames the jar to its name.
 ///
 /// # Errors
-/// Those of the file; they name it. What it held before is kept then.
+/// Those of the file; they name it. The previous file is kept then.
 pub(super) fn write_jar(mut jar: AtomicFile, cookies: &RunCookies) -> io::Result<()> {
     jar.lines().extend(cookies.to_file(SystemTime::now()));
-    jar.finish().map_err(of_jar)
+    jar.finish().map_err(jar_error)
 }
 
-/// The error of the file that cookies are kept in, with the name of the option.
-fn of_jar(error: io::Error) -> io::Error {
+/// An error of the jar, with the name of the option.
+fn jar_error(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("--cookie-jar: {error}"))
 }

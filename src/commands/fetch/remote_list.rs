@@ -1,9 +1,9 @@
 //! Lists at URLs (`--input URL`): each is fetched like any other URL, by a run of its own, into a temporary directory, and
-//! read while it comes. So it has the credentials, proxies, TLS settings, host limits and retries of all URLs, and memory
-//! is flat.
+//! read while it arrives. So it has the credentials, proxies, TLS settings, host limits and retries of all URLs, and memory
+//! use is constant.
 //!
 //! A retry that continues the body appends to the file that is being read. One that starts over writes a new file; what
-//! was read already is compared with it, since targets have been made of it.
+//! was read already is compared with it, because its entries are targets already.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -27,10 +27,10 @@ use crate::plan::{
 use crate::report::replay::first_record;
 use crate::report::{OutputStream, Outputs};
 
-/// How often is looked whether more of a list has come.
+/// How often a list is checked for more bytes.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The lists at URLs of a run. Dropping it ends the transfers that still run, and removes what they have written.
+/// The lists at URLs of a run. Dropping this ends their transfers, and removes the files.
 #[derive(Debug, Default)]
 pub(crate) struct RemoteLists {
     cancel: CancelToken,
@@ -44,14 +44,14 @@ impl Drop for RemoteLists {
 }
 
 impl RemoteLists {
-    /// The list at a URL. Nothing is requested before it is read.
+    /// The list at a URL. It is requested when it is first read.
     ///
     /// # Errors
     /// If there is no temporary directory.
     pub(crate) fn open(&mut self, url: &Url, plan: &Plan) -> io::Result<RemoteList> {
         let folder = tempfile::Builder::new().prefix("fetch-list-").tempdir()?;
         let list = RemoteList {
-            plan: Some(plan_of(url, plan, folder.path())),
+            plan: Some(list_plan(url, plan, folder.path())),
             cancel: self.cancel.clone(),
             folder: folder.path().to_owned(),
             download: None,
@@ -63,8 +63,8 @@ impl RemoteLists {
     }
 }
 
-/// The plan of the run that fetches a list: the same rules, one URL, no report but one to read here.
-fn plan_of(url: &Url, plan: &Plan, folder: &Path) -> Plan {
+/// The plan of the run that fetches a list: the rules of `plan`, one URL, and only a report that is read here.
+fn list_plan(url: &Url, plan: &Plan, folder: &Path) -> Plan {
     let mut list = plan.clone();
     list.sources = vec![Source::Argument(url.to_string())];
     list.lists = ListOptions::default();
@@ -77,7 +77,7 @@ fn plan_of(url: &Url, plan: &Plan, folder: &Path) -> Plan {
     list.http.accept.clear();
     list.cookies.files.extend(list.cookies.jar.take().filter(|jar| jar.exists()));
     list.keep = Some(SaveOptions {
-        dir: bodies(folder),
+        dir: body_dir(folder),
         names: NamingScheme::Flat,
         named_by: NameSource::List,
         again: ExistingPolicy::Force,
@@ -87,19 +87,19 @@ fn plan_of(url: &Url, plan: &Plan, folder: &Path) -> Plan {
         patience: Duration::ZERO,
     });
     (list.output, list.failed) = (None, None);
-    list.documents = vec![ReportFile { path: report(folder), kind: ReportFormat::Jsonl }];
+    list.documents = vec![ReportFile { path: report_path(folder), kind: ReportFormat::Jsonl }];
     list.report.verbosity = Verbosity::Silent;
     list.report.progress = ProgressChoice::Never;
     list
 }
 
 /// The directory that the list is saved in.
-fn bodies(folder: &Path) -> PathBuf {
+fn body_dir(folder: &Path) -> PathBuf {
     folder.join("list")
 }
 
-/// The report of the run that fetches it.
-fn report(folder: &Path) -> PathBuf {
+/// The report of the run that fetches the list.
+fn report_path(folder: &Path) -> PathBuf {
     folder.join("report.jsonl")
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct RemoteList {
     cancel: CancelToken,
     folder: PathBuf,
     download: Option<JoinHandle<Result<(), RunError>>>,
-    /// How the transfer has ended; `None` if it has not.
+    /// How the transfer ended; `None` while it runs.
     result: Option<Result<(), String>>,
     file: Option<ReceivedFile>,
 }
@@ -118,10 +118,10 @@ pub(crate) struct RemoteList {
 /// A file that is being written.
 struct ReceivedFile {
     file: File,
-    number: u64,
+    inode: u64,
     /// Bytes that were read.
     read: u64,
-    /// What was read of the file before this one, to be compared, and how many bytes of it are left.
+    /// The file before this one, and how many of the bytes that were read from it are still to be compared.
     before: Option<(File, u64)>,
 }
 
@@ -129,9 +129,9 @@ impl Read for RemoteList {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.start()?;
         loop {
-            // In this order: what is there when the transfer has ended is all.
-            self.look_for_the_end();
-            self.look_for_a_file()?;
+            // In this order: after the end of the transfer, the file is complete.
+            self.check_end();
+            self.open_newest_file()?;
             if let Some(file) = &mut self.file
                 && let length @ 1.. = file.read(buffer)?
             {
@@ -166,7 +166,7 @@ impl RemoteList {
         Ok(())
     }
 
-    fn look_for_the_end(&mut self) {
+    fn check_end(&mut self) {
         if self.download.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(download) = self.download.take()
         {
@@ -180,9 +180,9 @@ impl RemoteList {
         }
     }
 
-    /// How the transfer has ended, by its record.
+    /// How the transfer ended, by its record.
     fn outcome(&self) -> Result<(), String> {
-        let record = first_record(&report(&self.folder)).map_err(|error| error.to_string())?;
+        let record = first_record(&report_path(&self.folder)).map_err(|error| error.to_string())?;
         match record {
             Some(record) if record.outcome == Outcome::Ok => Ok(()),
             Some(record) => Err(record.error.map_or_else(String::new, |error| error.message)),
@@ -190,37 +190,37 @@ impl RemoteList {
         }
     }
 
-    /// Opens the file that the body is written to, if there is one, or another one than before.
-    fn look_for_a_file(&mut self) -> io::Result<()> {
-        let Some(path) = body_in(&bodies(&self.folder)) else { return Ok(()) };
+    /// Opens the file that the body is written to, if there is one and it is not open yet.
+    fn open_newest_file(&mut self) -> io::Result<()> {
+        let Some(path) = body_in(&body_dir(&self.folder)) else { return Ok(()) };
         // It may be renamed meanwhile.
         let Ok(file) = File::open(path) else { return Ok(()) };
-        let number = file.metadata()?.ino();
+        let inode = file.metadata()?.ino();
         match &mut self.file {
-            Some(known) if known.number == number => {}
+            Some(known) if known.inode == inode => {}
             Some(known) if known.before.is_some() => return Err(changed()),
             Some(known) => {
                 let before = std::mem::replace(&mut known.file, file);
                 io::Seek::rewind(&mut &before)?;
-                (known.number, known.before) = (number, Some((before, known.read)));
+                (known.inode, known.before) = (inode, Some((before, known.read)));
             }
-            None => self.file = Some(ReceivedFile { file, number, read: 0, before: None }),
+            None => self.file = Some(ReceivedFile { file, inode, read: 0, before: None }),
         }
         Ok(())
     }
 
-    /// Whether nothing is left of a file before the last one.
+    /// Whether all that was read from an earlier file has been compared.
     fn is_compared(&self) -> bool {
         self.file.as_ref().is_none_or(|file| file.before.is_none())
     }
 }
 
 impl ReceivedFile {
-    /// Reads bytes that were not read before.
+    /// Reads new bytes, after those read from an earlier file are found to be the same.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some((before, left @ 1..)) = &mut self.before {
-            let most = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-            let length = self.file.read(&mut buffer[..most])?;
+            let max = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let length = self.file.read(&mut buffer[..max])?;
             if length == 0 {
                 return Ok(0);
             }
@@ -242,7 +242,7 @@ fn changed() -> io::Error {
     unreadable("the list has changed while it was read; run the same command again")
 }
 
-/// An error of a kind that no decoder has.
+/// An error of a kind that no decoder returns.
 fn unreadable(reason: &str) -> io::Error {
     io::Error::new(ErrorKind::NotConnected, reason)
 }

@@ -163,11 +163,11 @@ fn end_line_of_terminal(body: &Path) -> io::Result<()> {
     if matches!(last[..], [] | [b'\n']) { Ok(()) } else { stderr().write_all(b"\n") }
 }
 
-/// How a run would save the body; `None` if it would continue nothing, as the body does not go to a regular file.
+/// How a run would save the body; `None` if the body does not go to a regular file, because then no part of it is kept.
 ///
 /// # Errors
 /// `InvalidInput` if the output is an input of the run or a directory.
-pub(crate) fn predicted(plan: &Plan) -> io::Result<Option<SaveOptions>> {
+pub(crate) fn predicted_save_options(plan: &Plan) -> io::Result<Option<SaveOptions>> {
     let Some(output) = &plan.output else { return Ok(None) };
     let Some(path) = &output.path else { return Ok(None) };
     Ok(match ensure_replaceable(path, &plan.inputs())? {
@@ -182,7 +182,7 @@ fn save_options(output: &SingleOutput, dir: &Path) -> SaveOptions {
         dir: dir.to_owned(),
         names: NamingScheme::Flat,
         named_by: NameSource::List,
-        // What a killed run has completed and not moved may be out of date.
+        // A body that a killed run has completed but not moved may be out of date.
         again: ExistingPolicy::Refresh,
         foreign: ForeignFilePolicy::Stays,
         durability: output.durability,

@@ -1,5 +1,5 @@
-//! The files of `fetch split`: written under temporary names, and renamed together once all of them are whole. An index
-//! beside them says which ones are its own; others are not replaced.
+//! The files of `fetch split`: written under temporary names, and renamed together once all of them are complete. A hidden
+//! index beside them lists the files that splits have written; other files are not replaced.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,11 +16,11 @@ use crate::digest::{Algorithm, Digest, Hasher};
 use crate::plan::{ForeignFilePolicy, ListFormat, Source, SplitCommand};
 use crate::text::io_message;
 
-/// Bytes that wait in memory for all files together.
-const WAITING: usize = 64 * 1024 * 1024;
+/// Bytes buffered in memory for all files together.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes that wait for one file, at least and at most. Of a compressed list they become one member or frame.
-const PIECE: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
+/// Bytes buffered for one file, at least and at most. If the files are compressed, they become one member or frame.
+const BUFFER_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=256 * 1024;
 
 /// What the names of incomplete files begin with, and how many random characters follow.
 const UNFINISHED: (&str, usize) = (".fetch-split-", 6);
@@ -30,13 +30,13 @@ pub(super) struct ShardFiles {
     names: ShardNames,
     coding: Option<FileCoding>,
     files: Vec<ShardFile>,
-    /// Bytes of a file that may wait.
-    piece: usize,
-    /// What earlier splits of the list have left.
+    /// Bytes of a file that are buffered before they are written.
+    buffer_bytes: usize,
+    /// The index of earlier splits.
     own: SplitIndex,
-    /// What is said of the list to the next split.
+    /// The list, as the index names it.
     list: String,
-    /// What becomes of those that somebody has changed.
+    /// Whether existing files are replaced that no split has written, or that were changed since.
     foreign: ForeignFilePolicy,
     /// Held until the files are renamed.
     _lock: File,
@@ -52,7 +52,7 @@ struct ShardFile {
     entries: u64,
 }
 
-/// What a split says of its files, for the next one.
+/// The index of the files of a split, which the next split reads.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SplitIndex {
     /// The path of the list, or `-` for stdin.
@@ -70,10 +70,10 @@ struct OwnFile {
     sha256: Option<String>,
 }
 
-/// What the index calls stdin.
+/// The name of stdin in the index.
 const STDIN: &str = "-";
 
-/// How the files are called: `sites-00003-of-00064.txt.gz`.
+/// The names of the files: `sites-00003-of-00064.txt.gz`.
 #[derive(Debug)]
 pub(super) struct ShardNames {
     dir: PathBuf,
@@ -111,17 +111,18 @@ impl ShardNames {
         format!("{stem}-{shard:05}-of-{shards:05}{extension}{coding}")
     }
 
-    /// The hidden file that says which files are those of earlier splits.
+    /// The name of the index, a hidden file.
     fn index(&self) -> String {
         format!(".{}{}.split.json", self.stem, self.extension)
     }
 }
 
 impl ShardFiles {
-    /// Begins the files. `head` is the beginning of each, if there is one. Files that are there stay as they are.
+    /// Creates the files under temporary names; existing files stay as they are. `head` is the beginning of each file, such as
+    /// the header line; it may be empty.
     ///
     /// # Errors
-    /// If a file that is not its own has the name of one, another split is at work, or a file cannot be created.
+    /// If a file would be replaced that no split has written, another split is writing, or a file cannot be created.
     pub(super) fn create(
         command: &SplitCommand,
         names: ShardNames,
@@ -153,7 +154,8 @@ impl ShardFiles {
                 replaced.into_iter().try_for_each(|name| own.ensure_replaceable(dir, name));
             ensure.map_err(SplitError::Usage)?;
         }
-        let piece = (WAITING / shards as usize).clamp(*PIECE.start(), *PIECE.end());
+        let per_file = MAX_BUFFERED_BYTES / shards as usize;
+        let buffer_bytes = per_file.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end());
         let file = |name: String| -> io::Result<ShardFile> {
             let file = unfinished_file(dir)?;
             let mut lines = head.to_vec();
@@ -166,7 +168,7 @@ impl ShardFiles {
         let files = all.into_iter().map(file).collect::<io::Result<_>>();
         let files = files.map_err(|error| unwritable(dir, &error))?;
         let foreign = command.foreign;
-        Ok(Self { coding, files, piece, own, list, foreign, _lock: lock, names })
+        Ok(Self { coding, files, buffer_bytes, own, list, foreign, _lock: lock, names })
     }
 
     /// Adds the lines of an entry to a file.
@@ -178,31 +180,31 @@ impl ShardFiles {
         file.entries += 1;
         file.lines.extend_from_slice(lines);
         file.lines.push(b'\n');
-        if file.lines.len() < self.piece {
+        if file.lines.len() < self.buffer_bytes {
             return Ok(());
         }
         file.write_out(self.coding).map_err(|error| unwritable(&self.names.dir, &error))
     }
 
-    /// Entries of each file.
+    /// The number of entries of each file.
     pub(super) fn entries(&self) -> impl Iterator<Item = u64> {
         self.files.iter().map(|file| file.entries)
     }
 
-    /// Completes the files and gives them their names. Then files of earlier splits of the list that are none of them are
-    /// deleted, and what splits that were killed have left.
+    /// Completes and renames the files. Then deletes the other files of earlier splits of the list, and temporary files of
+    /// killed splits.
     ///
     /// # Errors
     /// If one cannot be written or renamed: it has not replaced what was there.
     pub(super) fn finish(self) -> Result<(), SplitError> {
         let Self { names, coding, mut files, own, list, foreign, _lock, .. } = self;
         let dir = &names.dir;
-        let mut due = files.iter_mut().filter(|file| file.is_due());
-        let written = due.try_for_each(|file| file.write_out(coding));
+        let mut unwritten = files.iter_mut().filter(|file| file.needs_write());
+        let written = unwritten.try_for_each(|file| file.write_out(coding));
         written.map_err(|error| unwritable(dir, &error))?;
-        let new: BTreeSet<_> = files.iter().map(ShardFile::described).collect();
+        let new: BTreeSet<_> = files.iter().map(ShardFile::index_entry).collect();
         let index = |files| SplitIndex { list: Some(list.clone()), files };
-        // Wherever this is broken off, the next split knows all files of both.
+        // If this is interrupted, the next split finds all files of both splits in the index.
         let both = new.union(&own.files).cloned().collect();
         index(both).write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
         for file in files {
@@ -220,15 +222,15 @@ impl ShardFiles {
             }
         }
         index(new).write(dir, &names.index()).map_err(|error| unwritable(dir, &error))?;
-        // Nobody uses them: whoever did has held the lock.
+        // No other split uses them: it would hold the lock.
         remove_unfinished(dir);
         Ok(())
     }
 }
 
 impl ShardFile {
-    /// Whether something is missing in the file. A compressed one has a member or frame also if it has no lines.
-    fn is_due(&self) -> bool {
+    /// Whether something is still to be written. A compressed file has a member or frame even if it has no lines.
+    fn needs_write(&self) -> bool {
         self.bytes == 0 || !self.lines.is_empty()
     }
 
@@ -244,8 +246,8 @@ impl ShardFile {
         Ok(())
     }
 
-    /// The file as the index has it.
-    fn described(&self) -> OwnFile {
+    /// The entry of the file in the index.
+    fn index_entry(&self) -> OwnFile {
         let sha256 = Some(self.digest.clone().finish().hex());
         OwnFile { name: self.name.clone(), bytes: self.bytes, sha256 }
     }
@@ -269,7 +271,7 @@ impl SplitIndex {
         Ok(())
     }
 
-    /// Ensures that its files, if any are there, are those of this list. Stdin may be another list each time.
+    /// Ensures that the files in the index, if any of them exist, are those of this list. Stdin may be another list each time.
     fn ensure_it_is_of(&self, list: &str, dir: &Path) -> anyhow::Result<()> {
         let Some(own) = &self.list else { return Ok(()) };
         let is_there = |file: &OwnFile| fs::symlink_metadata(dir.join(&file.name)).is_ok();
@@ -305,7 +307,7 @@ impl SplitIndex {
     }
 }
 
-/// The list as the index has it: its path, from the root on.
+/// The name of the list in the index: its absolute path, or [`STDIN`].
 fn list_name(source: &Source) -> String {
     match source {
         Source::File(path) => {
@@ -326,14 +328,14 @@ fn unfinished_file(dir: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(prefix).rand_bytes(length).tempfile_in(dir)
 }
 
-/// Deletes all files under temporary names. Those that the system does not delete are left.
+/// Deletes all files under temporary names. Errors are ignored.
 fn remove_unfinished(dir: &Path) {
     let (prefix, length) = UNFINISHED;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let rest = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        let is_one = rest.is_some_and(|rest| rest.len() == length);
-        if is_one && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+        let is_unfinished = rest.is_some_and(|rest| rest.len() == length);
+        if is_unfinished && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let _ = fs::remove_file(entry.path());
         }
     }

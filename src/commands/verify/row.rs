@@ -1,4 +1,4 @@
-//! The result for a file, and the totals.
+//! The result of `fetch verify` for a file, and the totals.
 
 use std::io::{self, Write};
 
@@ -22,14 +22,14 @@ pub(super) struct VerifiedFile {
     pub url: Option<String>,
     /// The length of the file; `None` if it does not exist or was not examined.
     pub bytes: Option<u64>,
-    /// How it was found to be unchanged: an algorithm, or `length`.
+    /// By what it was found to be unchanged: a digest algorithm, or `length`.
     pub checked_by: Option<&'static str>,
     /// Why it has this state.
     pub message: Option<String>,
     /// The mark to add to the manifest: the file is to be fetched again.
     #[serde(skip)]
     pub mark: Option<Mark>,
-    /// Whether the manifest has such a mark already.
+    /// Whether the manifest has a mark of the file already.
     #[serde(skip)]
     pub marked: bool,
     /// The temporary name that it still has.

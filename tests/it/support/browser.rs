@@ -39,19 +39,23 @@ impl Browser {
             "--disable-sync",
             &format!("--user-data-dir={profile}"),
         ];
-        let wanted = json!({ "capabilities": { "alwaysMatch": {
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": switches },
             "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
             "timeouts": { "pageLoad": PATIENCE.as_millis() as u64, "script": PATIENCE.as_millis() as u64 },
         } } });
-        let made = browser.command("POST", "/session", &wanted);
-        browser.session = made["sessionId"].as_str().expect("a session").to_owned();
+        let session = browser.command("POST", "/session", &capabilities);
+        browser.session = session["sessionId"].as_str().expect("a session").to_owned();
         browser
     }
 
     /// Opens a file and waits until it is loaded.
     pub fn open(&self, page: &Path) {
-        self.of_session("POST", "/url", &json!({ "url": format!("file://{}", page.display()) }));
+        self.session_command(
+            "POST",
+            "/url",
+            &json!({ "url": format!("file://{}", page.display()) }),
+        );
     }
 
     /// Gives the page another size.
@@ -59,12 +63,12 @@ impl Browser {
         let params =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": params });
-        self.of_session("POST", "/goog/cdp/execute", &command);
+        self.session_command("POST", "/goog/cdp/execute", &command);
     }
 
     /// The value that a script of the page returns.
     pub fn script(&self, script: &str) -> Value {
-        self.of_session("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+        self.session_command("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// The messages of the console since the last call.
@@ -72,7 +76,7 @@ impl Browser {
         self.log("browser")
     }
 
-    /// The addresses that a page has requested since the last call, its own one among them.
+    /// The URLs that a page has requested since the last call, its own included.
     pub fn requests(&self, page: &Path) -> Vec<String> {
         let document = format!("file://{}", page.display());
         let events = self.log("performance").into_iter().map(|entry| {
@@ -89,11 +93,11 @@ impl Browser {
     }
 
     fn log(&self, kind: &str) -> Vec<Value> {
-        let entries = self.of_session("POST", "/se/log", &json!({ "type": kind }));
+        let entries = self.session_command("POST", "/se/log", &json!({ "type": kind }));
         entries.as_array().expect("a log").clone()
     }
 
-    fn of_session(&self, method: &str, path: &str, body: &Value) -> Value {
+    fn session_command(&self, method: &str, path: &str, body: &Value) -> Value {
         self.command(method, &format!("/session/{}{path}", self.session), body)
     }
 
@@ -162,7 +166,7 @@ fn port_of(driver: &mut Child) -> Option<u16> {
     while output.read_line(&mut line).expect("text") > 0 {
         if let Some((_, port)) = line.trim_end().rsplit_once("started successfully on port ") {
             let port = port.trim_end_matches('.').parse().expect("a port");
-            // Somebody has to read what else it prints.
+            // The rest of its output has to be read, or it would block.
             std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
             return Some(port);
         }

@@ -1,20 +1,19 @@
-//! Waiting, and clocks of the program that have to run out: a test holds whatever the load of the machine.
+//! Waiting for conditions and for timeouts of the program, so that tests do not depend on the load of the machine.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what has to come. No run that works takes so long, whatever the load; a test that fails
-/// ends.
+/// How long a test waits for a condition, before it fails. No working run takes this long, whatever the load.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Looks until something has come about.
+/// Polls until a condition holds.
 pub fn until(what: &str, mut has_come: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     let came = comes_before(&mut has_come, || Instant::now() > end);
     assert!(came, "{what} did not come about");
 }
 
-/// Looks until something has come about, and returns `true`; or until it is too late for that.
+/// Polls until a condition holds, and returns `true`. Once `is_late`, checks it a last time.
 pub fn comes_before(mut has_come: impl FnMut() -> bool, mut is_late: impl FnMut() -> bool) -> bool {
     while !has_come() {
         if is_late() {
@@ -25,9 +24,9 @@ pub fn comes_before(mut has_come: impl FnMut() -> bool, mut is_late: impl FnMut(
     true
 }
 
-/// Proves what happens when a clock of the program runs out, a timeout for instance. `prove` is given the time that the
-/// clock takes, and returns whether the machine was quick enough for all that has to come before; if it was not,
-/// the clock takes longer the next time.
+/// Proves what happens when a timeout of the program expires. `prove` takes the timeout as a value of an option, and returns
+/// whether the machine was quick enough for all that has to happen before it; if not, it is called again with a longer
+/// timeout.
 pub fn with_a_clock(prove: impl Fn(&str) -> bool) {
     let mut time = Duration::from_millis(100);
     while time <= PATIENCE {

@@ -12,7 +12,7 @@ pub fn gzip(body: impl AsRef<[u8]>) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Brotli, at a quality that is quickly had, with the largest window.
+/// Brotli, at a quality that is quick, with the largest window.
 pub fn brotli(body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut coded = Vec::new();
     let parameters =

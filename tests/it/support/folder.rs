@@ -1,4 +1,4 @@
-//! What is in a folder, to be compared.
+//! The content of folders, to compare.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// What stands under a name.
+/// The content of a directory entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum There {
     File(Vec<u8>),
@@ -15,7 +15,7 @@ pub enum There {
     Device,
 }
 
-/// All that is in a folder and below, by paths from it with `/`. No link is followed.
+/// Everything in a folder and below, by relative paths with `/`. Links are not followed.
 pub fn all_in(folder: &Path) -> BTreeMap<String, There> {
     let mut all = BTreeMap::new();
     collect(folder, "", &mut all);
@@ -41,7 +41,7 @@ fn collect(folder: &Path, prefix: &str, all: &mut BTreeMap<String, There>) {
     }
 }
 
-/// A temporary folder for thousands of files: in memory, where the machine has such a place.
+/// A temporary folder for thousands of files: in memory, if the machine has `/dev/shm`.
 pub fn quick_folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -68,9 +68,9 @@ const STATIC: [(&str, &str); 61] = [
     ("www-authenticate", ""),
 ];
 
-/// The Huffman code (appendix B) is canonical: codes of one length are consecutive numbers, and a longer code goes on where
-/// the shorter ones end. So its lengths and the bytes of each are all of it. Bytes that have no place in a request of the
-/// tests are left out.
+/// The lengths of the Huffman codes (appendix B), with the bytes of each. The code is canonical: codes of one length are
+/// consecutive numbers, and a longer code goes on where the shorter ones end. Bytes that no request of the tests has are left
+/// out.
 const HUFFMAN: [(u32, &str); 10] = [
     (5, "012aceiost"),
     (6, " %-./3456789=A_bdfghlmnpru"),
@@ -88,13 +88,13 @@ const HUFFMAN: [(u32, &str); 10] = [
 pub struct Decoder {
     /// The dynamic table; the newest entry comes first.
     recent: Fields,
-    /// Its greatest size, as the RFC counts it.
-    most: usize,
+    /// The maximum size of the dynamic table, as the RFC counts it.
+    max_size: usize,
 }
 
 impl Decoder {
     pub fn new() -> Self {
-        Self { recent: Vec::new(), most: 4096 }
+        Self { recent: Vec::new(), max_size: 4096 }
     }
 
     /// Decodes a header block. A block that breaks the rules is a fault of the client, and fails the test.
@@ -113,7 +113,7 @@ impl Decoder {
                     fields.push(field);
                 }
                 0x20.. => {
-                    self.most = integer(&mut block, 5);
+                    self.max_size = integer(&mut block, 5);
                     self.evict();
                 }
                 _ => fields.push(self.literal(&mut block, 4)),
@@ -122,9 +122,9 @@ impl Decoder {
         fields
     }
 
-    /// The greatest size of the dynamic table that the client has chosen.
+    /// The maximum size of the dynamic table that the client has chosen.
     pub fn table_size(&self) -> usize {
-        self.most
+        self.max_size
     }
 
     fn literal(&self, block: &mut &[u8], prefix: u32) -> (String, String) {
@@ -146,7 +146,7 @@ impl Decoder {
         let size = |fields: &Fields| -> usize {
             fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum()
         };
-        while size(&self.recent) > self.most {
+        while size(&self.recent) > self.max_size {
             self.recent.pop();
         }
     }
@@ -165,7 +165,7 @@ pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u
     block
 }
 
-/// A length with a prefix of seven bits (section 5.1).
+/// Appends a length with a prefix of seven bits (section 5.1).
 fn put_length(block: &mut Vec<u8>, length: usize) {
     let Some(mut rest) = length.checked_sub(127) else { return block.push(length as u8) };
     block.push(127);
@@ -176,11 +176,11 @@ fn put_length(block: &mut Vec<u8>, length: usize) {
     block.push(rest as u8);
 }
 
-/// An integer whose first byte has this many bits of it (section 5.1).
+/// Reads an integer that begins in the last `prefix` bits of a byte (section 5.1).
 fn integer(block: &mut &[u8], prefix: u32) -> usize {
-    let most = (1 << prefix) - 1;
-    let mut value = usize::from(take(block, 1)[0]) & most;
-    if value < most {
+    let max = (1 << prefix) - 1;
+    let mut value = usize::from(take(block, 1)[0]) & max;
+    if value < max {
         return value;
     }
     let mut shift = 0;
@@ -194,7 +194,7 @@ fn integer(block: &mut &[u8], prefix: u32) -> usize {
     }
 }
 
-/// A string, plain or in Huffman code (section 5.2).
+/// Reads a string, plain or in Huffman code (section 5.2).
 fn string(block: &mut &[u8]) -> String {
     let is_huffman = block[0] & 128 != 0;
     let length = integer(block, 7);
@@ -208,8 +208,8 @@ fn huffman(bytes: &[u8]) -> String {
     let (mut text, mut code, mut length) = (String::new(), 0, 0);
     for bit in bits {
         (code, length) = (code << 1 | bit, length + 1);
-        if let Some(letter) = letter(code, length) {
-            text.push(letter);
+        if let Some(character) = character_of(code, length) {
+            text.push(character);
             (code, length) = (0, 0);
         }
     }
@@ -220,15 +220,16 @@ fn huffman(bytes: &[u8]) -> String {
     text
 }
 
-fn letter(code: u32, length: u32) -> Option<char> {
+/// The character of a Huffman code; `None` if this is not a whole code.
+fn character_of(code: u32, length: u32) -> Option<char> {
     let mut first = 0;
     let mut before = 0;
-    for (bits, letters) in HUFFMAN {
+    for (bits, characters) in HUFFMAN {
         first <<= bits - before;
         if bits == length {
-            return letters.chars().nth(code.checked_sub(first)? as usize);
+            return characters.chars().nth(code.checked_sub(first)? as usize);
         }
-        (first, before) = (first + letters.len() as u32, bits);
+        (first, before) = (first + characters.len() as u32, bits);
     }
     None
 }

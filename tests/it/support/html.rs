@@ -1,6 +1,6 @@
-//! What holds for every page that is written.
+//! Checks of the HTML reports.
 
-/// Asserts that a page has all that it needs, and forbids itself to ask anybody for more.
+/// Asserts that a page is self-contained: it refers to no other resource, and its policy forbids requests.
 pub fn ensure_it_asks_nobody(page: &str) {
     let (_, policy) = page.split_once("http-equiv=\"Content-Security-Policy\" content=\"").unwrap();
     let policy = policy.split_once('"').unwrap().0;

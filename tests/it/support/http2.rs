@@ -19,11 +19,11 @@ use super::hpack::{Decoder, Fields, encode};
 use super::raw::{HeadOf, Raw};
 use super::tls::{Identity, hang_up};
 
-/// What a client says first (section 3.4).
+/// What a client sends first (section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The largest frame that a client has to take (section 4.2).
-const LARGEST_FRAME: usize = 16 * 1024;
+/// The largest payload of a frame that a client has to accept (section 4.2).
+const MAX_FRAME_BYTES: usize = 16 * 1024;
 
 /// Types of frames (section 6).
 mod kind {
@@ -66,7 +66,7 @@ pub type Settings = [(u16, u32)];
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub path: String,
-    /// All field lines, those of HTTP/2 too.
+    /// All field lines, pseudo-header fields included.
     pub fields: Fields,
     pub stream: u32,
     /// Which connection it came on, from 0.
@@ -82,7 +82,7 @@ impl Asked {
     }
 }
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct Http2Origin {
     raw: Raw,
     seen: Arc<Mutex<Vec<Asked>>>,
@@ -90,7 +90,7 @@ pub struct Http2Origin {
 }
 
 impl Http2Origin {
-    /// A server of this identity that does with each request what the script says.
+    /// A server of this identity that runs `script` for each request.
     pub fn new(
         identity: &Identity,
         script: impl for<'a> Fn(&'a mut Talk, &Asked) -> &'a mut Talk + Send + Sync + 'static,
@@ -98,7 +98,7 @@ impl Http2Origin {
         Self::with_settings(identity, &[], script)
     }
 
-    /// The same, which begins each connection with these settings.
+    /// As [`new`](Self::new), but each connection begins with these settings.
     pub fn with_settings(
         identity: &Identity,
         settings: &Settings,
@@ -113,11 +113,11 @@ impl Http2Origin {
             let tls = ServerConnection::new(Arc::clone(&tls)).unwrap();
             let mut talk = Talk::new(StreamOwned::new(tls, stream), connection);
             if talk.speaks_http1() {
-                talk.greet_in_http1();
+                talk.answer_in_http1();
                 return;
             }
-            // An error is the end of the connection, of which the test sees what it wants to.
-            let _ = talk.hold(&settings, &script, &all, &pinged);
+            // An error only ends the connection; the test checks how the client took that.
+            let _ = talk.serve(&settings, &script, &all, &pinged);
             hang_up(&mut talk.stream.sock);
         });
         Self { raw, seen, pings }
@@ -148,7 +148,7 @@ impl Http2Origin {
         self.raw.connections()
     }
 
-    /// PINGs that came on a connection, answered or not.
+    /// The number of PINGs that came on a connection, answered or not.
     pub fn pings_on(&self, connection: usize) -> usize {
         self.pings.lock().unwrap().iter().filter(|on| **on == connection).count()
     }
@@ -191,7 +191,7 @@ impl Talk {
     }
 
     /// Answers each request of an HTTP/1.1 connection with `over HTTP/1.1`.
-    fn greet_in_http1(&mut self) {
+    fn answer_in_http1(&mut self) {
         let mut reader = BufReader::new(&mut self.stream);
         while HeadOf::read(&mut reader).is_some() {
             let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nover HTTP/1.1";
@@ -202,7 +202,7 @@ impl Talk {
         }
     }
 
-    /// All requests of it so far, the one of the moment too.
+    /// All requests of the connection so far, the current one included.
     pub fn requests(&self) -> &[Asked] {
         &self.requests
     }
@@ -231,7 +231,7 @@ impl Talk {
 
     /// A piece of a body.
     pub fn data(&mut self, asked: &Asked, bytes: impl AsRef<[u8]>) -> &mut Self {
-        for piece in bytes.as_ref().chunks(LARGEST_FRAME) {
+        for piece in bytes.as_ref().chunks(MAX_FRAME_BYTES) {
             self.send(kind::DATA, 0, asked.stream, piece);
         }
         self
@@ -252,7 +252,7 @@ impl Talk {
         self
     }
 
-    /// Pieces of a body without a byte.
+    /// DATA frames without a byte.
     pub fn empty_data(&mut self, asked: &Asked, frames: usize) -> &mut Self {
         for _ in 0..frames {
             self.send(kind::DATA, 0, asked.stream, &[]);
@@ -260,7 +260,7 @@ impl Talk {
         self
     }
 
-    /// Frames that ask for answers: settings and PING in turn.
+    /// Frames that have to be acknowledged: SETTINGS and PING in turn.
     pub fn questions(&mut self, pairs: usize) -> &mut Self {
         for _ in 0..pairs {
             self.send(kind::SETTINGS, 0, 0, &[]).send(kind::PING, 0, 0, &[0; 8]);
@@ -273,7 +273,7 @@ impl Talk {
         self.send(kind::RST_STREAM, 0, asked.stream, &code.to_be_bytes())
     }
 
-    /// Takes no more streams than up to this one (GOAWAY).
+    /// Accepts no streams after this one (GOAWAY).
     pub fn go_away(&mut self, last: u32, code: u32) -> &mut Self {
         let payload = [last.to_be_bytes(), code.to_be_bytes()].concat();
         self.send(kind::GOAWAY, 0, 0, &payload)
@@ -288,20 +288,20 @@ impl Talk {
         self.send(kind::SETTINGS, 0, 0, &payload)
     }
 
-    /// From now on takes everything and answers nothing, a PING neither, and leaves the connection open.
+    /// From now on reads everything and answers nothing, not even a PING, and leaves the connection open.
     pub fn fall_silent(&mut self) -> &mut Self {
         self.is_silent = true;
         self
     }
 
-    /// Closes the connection in good order, with close_notify.
+    /// Closes the connection properly, with close_notify.
     pub fn close(&mut self) -> &mut Self {
         self.stream.conn.send_close_notify();
         let _ = self.stream.flush();
         self.cut()
     }
 
-    /// Closes the connection without close_notify, as somebody on the way would.
+    /// Closes the connection without close_notify, as a device in between would.
     pub fn cut(&mut self) -> &mut Self {
         self.is_over = true;
         self
@@ -318,14 +318,14 @@ impl Talk {
         self.field_lines(asked, &encode(status.chain(fields.iter().copied())), flags)
     }
 
-    /// What ends a body: fields behind it.
+    /// Ends a body with trailer fields.
     pub fn trailers(&mut self, asked: &Asked, fields: &[(&str, &str)]) -> &mut Self {
         self.field_lines(asked, &encode(fields.iter().copied()), END_STREAM)
     }
 
     /// Sends encoded field lines, in as many frames as they need.
     fn field_lines(&mut self, asked: &Asked, block: &[u8], flags: u8) -> &mut Self {
-        let mut pieces: Vec<&[u8]> = block.chunks(LARGEST_FRAME).collect();
+        let mut pieces: Vec<&[u8]> = block.chunks(MAX_FRAME_BYTES).collect();
         let last = pieces.pop().unwrap();
         let (mut kind, mut flags) = (kind::HEADERS, flags);
         for piece in pieces {
@@ -339,12 +339,13 @@ impl Talk {
         let length = (payload.len() as u32).to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
         let sent = self.stream.write_all(&[&head, payload].concat());
-        // Whether the client is still there shows when its next frame is read.
+        // An error shows again when the next frame is read.
         let _ = sent.and_then(|()| self.stream.flush());
         self
     }
 
-    fn hold(
+    /// Reads frames and runs the script for each request, until the connection is over.
+    fn serve(
         &mut self,
         settings: &Settings,
         script: &impl for<'a> Fn(&'a mut Self, &Asked) -> &'a mut Self,
@@ -356,7 +357,7 @@ impl Talk {
         assert_eq!(preface, PREFACE, "HTTP/2 is what was agreed upon");
         self.settings(settings);
         while !self.is_over {
-            let frame = self.frame()?;
+            let frame = self.read_frame()?;
             match frame.kind {
                 kind::PING if frame.flags & ACK == 0 => {
                     pings.lock().unwrap().push(self.connection);
@@ -364,7 +365,7 @@ impl Talk {
                 }
                 kind::SETTINGS if frame.flags & ACK == 0 => self.acknowledge(kind::SETTINGS, &[]),
                 kind::HEADERS => {
-                    let asked = self.request(frame)?;
+                    let asked = self.read_request(frame)?;
                     all.lock().unwrap().push(asked.clone());
                     self.requests.push(asked.clone());
                     if !self.is_silent {
@@ -383,7 +384,7 @@ impl Talk {
         }
     }
 
-    fn frame(&mut self) -> io::Result<Frame> {
+    fn read_frame(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -393,14 +394,14 @@ impl Talk {
         Ok(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
-    /// Reads a request of which this is the first frame.
-    fn request(&mut self, first: Frame) -> io::Result<Asked> {
+    /// Reads a request that begins with this frame.
+    fn read_request(&mut self, first: Frame) -> io::Result<Asked> {
         let Frame { mut flags, stream, payload, .. } = first;
         let padding = if flags & PADDED == 0 { 0 } else { usize::from(payload[0]) };
         let start = usize::from(flags & PADDED != 0) + if flags & PRIORITY == 0 { 0 } else { 5 };
         let mut block = payload[start..payload.len() - padding].to_vec();
         while flags & END_HEADERS == 0 {
-            let next = self.frame()?;
+            let next = self.read_frame()?;
             assert_eq!((next.kind, next.stream), (kind::CONTINUATION, stream));
             flags = next.flags;
             block.extend_from_slice(&next.payload);

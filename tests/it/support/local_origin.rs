@@ -6,7 +6,7 @@ use std::process::Child;
 
 use super::Run;
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct LocalOrigin {
     child: Child,
     address: SocketAddr,
@@ -30,7 +30,7 @@ impl LocalOrigin {
 }
 
 impl Drop for LocalOrigin {
-    /// Ends its standard input, at which it stops, and waits until it has.
+    /// Closes its standard input, which ends it, and waits for that.
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! What the tests arrange: servers, runs of the program, and what is seen of them.
+//! Helpers of the integration tests: servers, runs of the program, and their results.
 
 pub mod browser;
 pub mod clock;

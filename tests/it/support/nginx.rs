@@ -10,33 +10,33 @@ use tempfile::TempDir;
 use super::clock::until;
 use super::tls::{Authority, Identity};
 
-/// Where Debian puts the module that waits.
+/// The echo module, which can delay replies, where Debian installs it.
 const ECHO: &str = "/usr/lib/nginx/modules/ngx_http_echo_module.so";
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct Nginx {
     child: Child,
     folder: TempDir,
     authority: Authority,
-    /// Where it speaks TLS.
+    /// Its address for TLS.
     pub secure: SocketAddr,
-    /// Where it speaks plain HTTP.
+    /// Its address for plain HTTP.
     pub plain: SocketAddr,
 }
 
 impl Nginx {
-    /// A server for these names whose two `server` blocks hold `inside`.
+    /// Starts a server for these names. `inside` is the content of both `server` blocks.
     pub fn start(names: &[&str], inside: &str) -> Self {
         let authority = Authority::new();
         let identity = authority.identity(names);
         Self::with_identity(authority, &identity, inside)
     }
 
-    /// The same with this certificate of its authority.
+    /// As [`start`](Self::start), with this certificate of `authority`.
     pub fn with_identity(authority: Authority, identity: &Identity, inside: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("pages")).unwrap();
-        // Held together until both are known, so that they differ.
+        // Both are open until both ports are known, so that they differ.
         let [secure, plain] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [secure, plain] = [secure, plain].map(|listener| listener.local_addr().unwrap());
         let text = configuration(folder.path(), identity, secure, plain, inside);
@@ -49,11 +49,11 @@ impl Nginx {
             .spawn()
             .expect("nginx is installed");
         let mut nginx = Self { child, folder, authority, secure, plain };
-        nginx.wait_until_it_listens();
+        nginx.wait_until_listening();
         nginx
     }
 
-    /// The folder of the pages.
+    /// The folder of the files that it serves.
     pub fn pages(&self) -> PathBuf {
         self.folder.path().join("pages")
     }
@@ -63,13 +63,13 @@ impl Nginx {
         self.authority.file()
     }
 
-    /// Tells it to read its configuration again: new workers come, the old ones finish what they have begun.
+    /// Makes it reload its configuration: new workers start, the old ones finish their requests.
     pub fn reload(&self) {
         let kill = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
         assert!(kill.unwrap().success());
     }
 
-    fn wait_until_it_listens(&mut self) {
+    fn wait_until_listening(&mut self) {
         let listens = |address| TcpStream::connect(address).is_ok();
         let mut has_ended = false;
         until("nginx listens", || {
@@ -82,9 +82,10 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers go with a master that is asked, not with one that is killed.
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        if !asked.is_ok_and(|status| status.success()) {
+        // The workers end with a master that is terminated, not with one that is killed.
+        let terminated =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        if !terminated.is_ok_and(|status| status.success()) {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();

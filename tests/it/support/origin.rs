@@ -18,7 +18,7 @@ pub struct Request {
     pub method: String,
     /// The target, as sent.
     pub path: String,
-    /// How often this path has been asked for before.
+    /// How often this path was requested before.
     pub nth: usize,
     /// Field lines, names in lower case.
     pub headers: Vec<(String, String)>,
@@ -45,13 +45,13 @@ pub struct Reply {
 pub enum End {
     /// It waits for the next request.
     KeepAlive,
-    /// It is closed in good order.
+    /// It is closed without an error.
     Close,
     /// It is reset (RST).
     Reset,
-    /// It stays open and says nothing more.
+    /// It stays open, and nothing more is sent.
     Stall,
-    /// It sends one byte after another until the peer hangs up.
+    /// It sends one byte after another until the peer closes it.
     Drip,
 }
 
@@ -90,7 +90,7 @@ impl Reply {
         Self { end, ..self }
     }
 
-    /// The same reply without so many bytes of its end, after which the connection does this.
+    /// The same reply without its last `bytes` bytes, after which the connection does this.
     pub fn but(mut self, bytes: usize, end: End) -> Self {
         self.bytes.truncate(self.bytes.len() - bytes);
         self.then(end)
@@ -102,8 +102,8 @@ impl Reply {
     }
 }
 
-/// An origin that answers `hello`, the requests for which `holds` is true only once the second gate is open; they show
-/// themselves at the first gate.
+/// An origin that answers `hello`. Requests for which `holds` is true pass the first gate when they arrive, and are answered
+/// once the second gate is open.
 pub fn holding(holds: impl Fn(&Request) -> bool + Send + Sync + 'static) -> (Origin, Gate, Gate) {
     let (arrived, open) = (Gate::of(2), Gate::of(2));
     let (arrive, pass) = (arrived.clone(), open.clone());
@@ -117,7 +117,7 @@ pub fn holding(holds: impl Fn(&Request) -> bool + Send + Sync + 'static) -> (Ori
     (origin, arrived, open)
 }
 
-/// Opens only when so many have come.
+/// Opens once a number of callers have arrived.
 #[derive(Clone)]
 pub struct Gate(Arc<(Mutex<usize>, Condvar, usize)>);
 
@@ -126,7 +126,7 @@ impl Gate {
         Self(Arc::new((Mutex::new(0), Condvar::new(), number)))
     }
 
-    /// Comes in and waits for the rest.
+    /// Arrives, and waits until the gate opens.
     pub fn pass(&self) {
         let (inside, change, number) = &*self.0;
         let mut count = inside.lock().unwrap();
@@ -136,14 +136,14 @@ impl Gate {
         assert!(!waited.unwrap().1.timed_out(), "not enough requests came in together");
     }
 
-    /// Comes in and waits for nobody.
+    /// Arrives, and does not wait.
     pub fn pass_by(&self) {
         let (inside, change, _) = &*self.0;
         *inside.lock().unwrap() += 1;
         change.notify_all();
     }
 
-    /// Waits until so many have come, without coming in.
+    /// Waits until the gate opens, without arriving.
     pub fn wait(&self) {
         let (inside, change, number) = &*self.0;
         let count = inside.lock().unwrap();
@@ -152,54 +152,54 @@ impl Gate {
     }
 }
 
-type Temper = dyn Fn(&Request) -> Reply + Send + Sync;
+type Answer = dyn Fn(&Request) -> Reply + Send + Sync;
 
 struct Inner {
-    temper: Box<Temper>,
+    answer: Box<Answer>,
     seen: Mutex<Vec<Request>>,
     counts: Mutex<HashMap<String, usize>>,
     connections: AtomicUsize,
     in_progress: AtomicUsize,
     peak: AtomicUsize,
-    over: AtomicBool,
+    is_closed: AtomicBool,
 }
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct Origin {
     inner: Arc<Inner>,
     address: SocketAddr,
 }
 
 impl Origin {
-    /// A server that answers each request as `temper` says.
-    pub fn new(temper: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::at(([127, 0, 0, 1], 0).into(), temper)
+    /// A server that answers each request with `answer`.
+    pub fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::at(([127, 0, 0, 1], 0).into(), answer)
     }
 
     /// The same, at this address.
     pub fn at(
         address: SocketAddr,
-        temper: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
-            temper: Box::new(temper),
+            answer: Box::new(answer),
             seen: Mutex::default(),
             counts: Mutex::default(),
             connections: AtomicUsize::new(0),
             in_progress: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         });
         let shared = Arc::clone(&inner);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                if shared.over.load(SeqCst) {
+                if shared.is_closed.load(SeqCst) {
                     return;
                 }
                 let (Ok(stream), shared) = (stream, Arc::clone(&shared)) else { continue };
-                thread::spawn(move || shared.converse(stream));
+                thread::spawn(move || shared.serve(stream));
             }
         });
         Self { inner, address }
@@ -219,12 +219,12 @@ impl Origin {
         self.inner.seen.lock().unwrap().clone()
     }
 
-    /// The same, and forgets them.
+    /// All requests since the last call, which are then forgotten.
     pub fn take_seen(&self) -> Vec<Request> {
         std::mem::take(&mut *self.inner.seen.lock().unwrap())
     }
 
-    /// How many requests there were so far.
+    /// The number of requests so far.
     pub fn requests(&self) -> usize {
         self.inner.seen.lock().unwrap().len()
     }
@@ -242,20 +242,20 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        self.inner.over.store(true, SeqCst);
+        self.inner.is_closed.store(true, SeqCst);
         let _ = TcpStream::connect(self.address);
     }
 }
 
 impl Inner {
-    fn converse(&self, mut stream: TcpStream) {
+    fn serve(&self, mut stream: TcpStream) {
         let connection = self.connections.fetch_add(1, SeqCst);
         let _ = stream.set_nodelay(true);
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        while let Some(request) = self.request(&mut reader, connection) {
+        while let Some(request) = self.read_request(&mut reader, connection) {
             let now = self.in_progress.fetch_add(1, SeqCst) + 1;
             self.peak.fetch_max(now, SeqCst);
-            let reply = (self.temper)(&request);
+            let reply = (self.answer)(&request);
             self.in_progress.fetch_sub(1, SeqCst);
             if stream.write_all(&reply.bytes).is_err() {
                 return;
@@ -270,7 +270,7 @@ impl Inner {
         }
     }
 
-    fn request(&self, reader: &mut impl BufRead, connection: usize) -> Option<Request> {
+    fn read_request(&self, reader: &mut impl BufRead, connection: usize) -> Option<Request> {
         let line = line(reader)?;
         let mut words = line.split(' ').map(str::to_owned);
         let (method, path) = (words.next()?, words.next()?);
@@ -292,7 +292,7 @@ impl Inner {
         Some(request)
     }
 
-    /// Says nothing until the peer hangs up.
+    /// Sends nothing until the peer closes the connection.
     fn hold(&self, mut stream: TcpStream) {
         let mut byte = [0];
         loop {
@@ -305,7 +305,7 @@ impl Inner {
     }
 }
 
-/// The next line without its end; `None` once there is none.
+/// The next line without its end; `None` at the end of the stream.
 pub fn line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     match reader.read_until(b'\n', &mut line) {
@@ -316,7 +316,7 @@ pub fn line(reader: &mut impl BufRead) -> Option<String> {
     }
 }
 
-/// Sends a byte now and then until the peer hangs up.
+/// Sends a byte now and then until the peer closes the connection.
 fn drip(mut stream: TcpStream) {
     while stream.write_all(b"x").is_ok() {
         thread::sleep(Duration::from_millis(2));

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The children of a process, in the order of their numbers.
+/// The children of a process, in the order of their IDs.
 pub fn children_of(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let number: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -16,7 +16,7 @@ pub fn children_of(parent: u32) -> Vec<u32> {
     children
 }
 
-/// Whether a process runs, or could.
+/// Whether a process exists and has not ended.
 pub fn is_there(process: u32) -> bool {
     !matches!(stat(process).as_deref().and_then(|rest| rest.chars().next()), None | Some('Z' | 'X'))
 }
@@ -29,8 +29,8 @@ pub fn is_stopped(process: u32) -> bool {
         .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
-/// Sends a signal to a process that the tests have started. It has to be heard: programs go on ignoring what was ignored when
-/// they were started, and a test would wait for ever.
+/// Sends a signal to a process that the tests have started. Fails if the signal is ignored here: programs inherit that, and a
+/// test would wait forever.
 pub fn send(process: u32, signal: Signal) {
     assert!(!is_ignored(signal), "{signal} is ignored here, as under `nohup` or `&` in a script");
     kill(Pid::from_raw(process as i32), signal).unwrap();
@@ -47,7 +47,7 @@ fn parent_of(process: u32) -> Option<u32> {
     stat(process)?.split(' ').nth(1)?.parse().ok()
 }
 
-/// What the system says of a process behind its name: its state first, then its parent.
+/// The fields of `/proc/PID/stat` after the name of the process: its state, its parent, and others.
 fn stat(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.to_owned())

@@ -1,4 +1,4 @@
-//! A proxy on raw sockets: it notes what it is asked for and passes tunnels on.
+//! Proxies on raw sockets that record their requests and forward tunnels.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,11 +13,11 @@ pub enum Manner {
     Serves(SocketAddr),
     /// Every request is answered with this status.
     Refuses(u16),
-    /// Every connection is closed after the request, without a word.
+    /// Every connection is closed after the request, without a reply.
     HangsUp,
 }
 
-/// The proxy; it goes with its value.
+/// The proxy. Dropping it ends it.
 pub struct HttpProxy {
     raw: Raw,
     seen: Arc<Mutex<Vec<HeadOf>>>,
@@ -28,16 +28,16 @@ impl HttpProxy {
         Self::changing(0, manner, manner)
     }
 
-    /// A proxy that does this with its first requests, so many of them, and that with all others.
+    /// A proxy that handles its first `number` requests as `first`, and all others as `later`.
     pub fn changing(number: usize, first: Manner, later: Manner) -> Self {
         let seen = Arc::<Mutex<Vec<HeadOf>>>::default();
         let shared = Arc::clone(&seen);
         let manner = move |before: usize| if before < number { first } else { later };
-        let raw = Raw::new(move |stream, _| converse(stream, manner, &shared));
+        let raw = Raw::new(move |stream, _| serve(stream, manner, &shared));
         Self { raw, seen }
     }
 
-    /// Its URL, with the user name and password if there are any.
+    /// Its URL, with these credentials (`USER:PASSWORD@`) if they are not empty.
     pub fn url(&self, credentials: &str) -> String {
         format!("http://{credentials}{}", self.raw.address())
     }
@@ -48,7 +48,7 @@ impl HttpProxy {
     }
 }
 
-fn converse(mut stream: TcpStream, manner: impl Fn(usize) -> Manner, seen: &Mutex<Vec<HeadOf>>) {
+fn serve(mut stream: TcpStream, manner: impl Fn(usize) -> Manner, seen: &Mutex<Vec<HeadOf>>) {
     // Nothing follows the head before it is answered, so nothing is lost in the buffer.
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     while let Some(head) = HeadOf::read(&mut reader) {
@@ -89,8 +89,8 @@ impl SocksProxy {
         let seen = Arc::<Mutex<Vec<Destination>>>::default();
         let shared = Arc::clone(&seen);
         let raw = Raw::new(move |mut stream, _| {
-            if let Ok(asked) = shake_hands(&mut stream) {
-                shared.lock().unwrap().push(asked);
+            if let Ok(destination) = shake_hands(&mut stream) {
+                shared.lock().unwrap().push(destination);
                 splice(stream, TcpStream::connect(origin).unwrap());
             }
         });
@@ -107,22 +107,22 @@ impl SocksProxy {
 }
 
 fn shake_hands(stream: &mut TcpStream) -> std::io::Result<Destination> {
-    let methods = take(stream, 2)?[1];
-    take(stream, methods)?;
+    let methods = read_bytes(stream, 2)?[1];
+    read_bytes(stream, methods)?;
     stream.write_all(&[5, 0])?;
-    let kind = take(stream, 4)?[3];
+    let kind = read_bytes(stream, 4)?[3];
     let length = match kind {
         1 => 4,
         4 => 16,
-        _ => take(stream, 1)?[0],
+        _ => read_bytes(stream, 1)?[0],
     };
-    let address = take(stream, length)?;
-    take(stream, 2)?;
+    let address = read_bytes(stream, length)?;
+    read_bytes(stream, 2)?;
     stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
     Ok((kind, address))
 }
 
-fn take(stream: &mut TcpStream, length: u8) -> std::io::Result<Vec<u8>> {
+fn read_bytes(stream: &mut TcpStream, length: u8) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; length.into()];
     stream.read_exact(&mut bytes)?;
     Ok(bytes)

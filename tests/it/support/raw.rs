@@ -11,38 +11,39 @@ use socket2::{Domain, Socket, Type};
 
 use super::origin::line;
 
-/// The listener; it goes with its value.
+/// The listener. Dropping it ends it.
 pub struct Raw {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Raw {
-    /// Hands each connection and its number, from 0, to `converse`.
-    pub fn new(converse: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
-        Self::at(Ipv4Addr::LOCALHOST.into(), converse).unwrap()
+    /// Calls `serve` with each connection and its number, from 0.
+    pub fn new(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        Self::at(Ipv4Addr::LOCALHOST.into(), serve).unwrap()
     }
 
-    /// The same at another address of this machine, if it has it.
+    /// The same at another address, if this machine has it.
     pub fn at(
         address: IpAddr,
-        converse: impl Fn(TcpStream, usize) + Send + Sync + 'static,
+        serve: impl Fn(TcpStream, usize) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind((address, 0))?;
         let address = listener.local_addr()?;
-        let (connections, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let raw = Self { address, connections: connections.clone(), over: over.clone() };
-        let converse = Arc::new(converse);
+        let (connections, is_closed) =
+            (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let raw = Self { address, connections: connections.clone(), is_closed: is_closed.clone() };
+        let serve = Arc::new(serve);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                if over.load(SeqCst) {
+                if is_closed.load(SeqCst) {
                     return;
                 }
-                let (Ok(stream), converse) = (stream, Arc::clone(&converse)) else { continue };
+                let (Ok(stream), serve) = (stream, Arc::clone(&serve)) else { continue };
                 let number = connections.fetch_add(1, SeqCst);
                 let _ = stream.set_nodelay(true);
-                thread::spawn(move || converse(stream, number));
+                thread::spawn(move || serve(stream, number));
             }
         });
         Ok(raw)
@@ -64,13 +65,13 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        self.over.store(true, SeqCst);
+        self.is_closed.store(true, SeqCst);
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// A port of this machine at which nobody listens. It stays taken as long as the test runs, or a server of another
-/// test could get it, and be met in place of nobody.
+/// A port of this machine on which nothing listens. It stays bound as long as the test runs, or a server of another test could
+/// get it.
 pub fn refusing_port() -> u16 {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -91,7 +92,7 @@ pub struct HeadOf {
 }
 
 impl HeadOf {
-    /// Reads one; `None` at the end of the stream.
+    /// Reads the head of a request; `None` at the end of the stream.
     pub fn read(reader: &mut impl BufRead) -> Option<Self> {
         let first = line(reader)?;
         let mut words = first.split(' ');
@@ -115,18 +116,18 @@ impl HeadOf {
 
 /// Passes bytes between two streams until both have ended.
 pub fn splice(one: TcpStream, other: TcpStream) {
-    let there = (one.try_clone().unwrap(), other.try_clone().unwrap());
-    let back = thread::spawn(move || pass(other, one));
-    pass(there.0, there.1);
-    let _ = back.join();
+    let forward = (one.try_clone().unwrap(), other.try_clone().unwrap());
+    let backward = thread::spawn(move || copy(other, one));
+    copy(forward.0, forward.1);
+    let _ = backward.join();
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
+fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Reads once whatever has come.
+/// Reads once, and discards what has arrived.
 pub fn sip(stream: &mut TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
 }

@@ -1,4 +1,4 @@
-//! A run of the program, and what is seen of it.
+//! Runs of the program, and their results.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::panic::resume_unwind;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::processes::send;
 
-/// Every mode that there is.
+/// All modes.
 pub const MODES: [&str; 4] = ["sequential", "threads", "async", "processes"];
 
 /// Proves a behaviour in every mode.
@@ -22,7 +22,7 @@ pub fn in_every_mode(prove: impl Fn(&'static str)) {
     }
 }
 
-/// The same with all modes at once, for what is mostly waiting.
+/// Proves a behaviour in all modes at once, for tests that mostly wait.
 pub fn in_all_modes_at_once(prove: impl Fn(&'static str) + Sync) {
     let prove = &prove;
     thread::scope(|scope| {
@@ -36,15 +36,15 @@ pub fn in_all_modes_at_once(prove: impl Fn(&'static str) + Sync) {
     });
 }
 
-/// A folder that is nobody's: there is nothing in it, because it is not there.
-const NOBODY: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody");
+/// A home directory that does not exist.
+const MISSING_HOME: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/nobody");
 
-/// The program, which sees nothing of the environment's proxies and options, nor of the person's own configuration.
+/// The program, without the proxies and options of the environment and the configuration of the user.
 pub fn program() -> Command {
-    secluded(env!("CARGO_BIN_EXE_fetch"))
+    isolated_command(env!("CARGO_BIN_EXE_fetch"))
 }
 
-fn secluded(program: &str) -> Command {
+fn isolated_command(program: &str) -> Command {
     let mut command = Command::new(program);
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_COLOR"] {
         command.env_remove(name).env_remove(name.to_uppercase());
@@ -54,11 +54,11 @@ fn secluded(program: &str) -> Command {
             command.env_remove(name);
         }
     }
-    command.env("HOME", NOBODY).env("XDG_CONFIG_HOME", NOBODY);
+    command.env("HOME", MISSING_HOME).env("XDG_CONFIG_HOME", MISSING_HOME);
     command
 }
 
-/// A run to be made. It sees nothing of the environment's proxies, nor of the person's own configuration.
+/// A run to be started, without the proxies and options of the environment and the configuration of the user.
 pub struct Run {
     command: Command,
     input: Option<Vec<u8>>,
@@ -71,7 +71,7 @@ impl Run {
 
     /// A run of another program, for instance a shell around this one.
     pub fn of(program: &str) -> Self {
-        Self { command: secluded(program), input: None }
+        Self { command: isolated_command(program), input: None }
     }
 
     /// A run in a mode, reporting as JSON.
@@ -79,7 +79,7 @@ impl Run {
         Self::new().args(["--json", "--mode", mode])
     }
 
-    /// Has the time of the test for what is under way at a signal: how long that takes is the machine's affair.
+    /// Lets what is under way at a signal take as long as the test: how long that is depends on the machine.
     pub fn patient(self) -> Self {
         self.arg("--grace=1h")
     }
@@ -99,13 +99,13 @@ impl Run {
         self
     }
 
-    /// The folder that it is started in.
+    /// Sets the folder that it is started in.
     pub fn inside(mut self, folder: &std::path::Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// The list that it reads from standard input.
+    /// Sets the list that it reads from standard input.
     pub fn list(mut self, text: impl AsRef<[u8]>) -> Self {
         self.input = Some(text.as_ref().to_vec());
         self
@@ -117,7 +117,7 @@ impl Run {
         let mut child = self.command.spawn().unwrap();
         if let Some(input) = self.input {
             let mut stdin = child.stdin.take().unwrap();
-            // It may end before it has read all.
+            // The program may end before it has read all.
             thread::spawn(move || drop(stdin.write_all(&input)));
         }
         child
@@ -129,16 +129,16 @@ impl Run {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map(BufReader::new);
         let stderr = lines(child.stderr.take().unwrap());
-        Live { child, stdin, stdout, stderr, said: String::new() }
+        Live { child, stdin, stdout, stderr, stderr_so_far: String::new() }
     }
 
-    /// A run of the program in a shell that has said something first, for instance `ulimit -n 256`.
+    /// A run of the program in a shell that runs other commands first, for instance `ulimit -n 256`.
     pub fn after(words: &str) -> Self {
         let script = format!("{words} && exec \"$0\" \"$@\"");
         Self::of("sh").args(["-c", &script, env!("CARGO_BIN_EXE_fetch")])
     }
 
-    /// Makes it and waits for its end.
+    /// Starts it and waits for its end.
     pub fn seen(mut self) -> Seen {
         self.input.get_or_insert_default();
         let output = self.start().wait_with_output().unwrap();
@@ -146,7 +146,7 @@ impl Run {
     }
 }
 
-/// What a run has shown.
+/// The exit code and the output of a run.
 #[derive(Debug)]
 pub struct Seen {
     /// The exit code; `None` if a signal killed it.
@@ -166,19 +166,19 @@ impl From<Output> for Seen {
 }
 
 impl Seen {
-    /// The rows of a JSON report, in the order printed.
+    /// The records of a JSON report, in the order printed.
     pub fn rows(&self) -> Vec<Value> {
         self.objects().into_iter().filter(|object| object["type"] == "result").collect()
     }
 
-    /// The rows in list order.
+    /// The records in list order.
     pub fn rows_in_list_order(&self) -> Vec<Value> {
         let mut rows = self.rows();
         rows.sort_by_key(|row| row["index"].as_u64());
         rows
     }
 
-    /// The only row.
+    /// The only record.
     pub fn row(&self) -> Value {
         let mut rows = self.rows();
         assert_eq!(rows.len(), 1, "{self:?}");
@@ -192,7 +192,7 @@ impl Seen {
         last
     }
 
-    /// The class of each row's failure in list order; `ok` for those without one.
+    /// The failure class of each record in list order; `ok` for those without a failure.
     pub fn classes_in_list_order(&self) -> Vec<String> {
         self.rows_in_list_order().iter().map(class_of).collect()
     }
@@ -211,8 +211,8 @@ pub struct Live {
     stdin: Option<ChildStdin>,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: Receiver<String>,
-    /// The lines of standard error that were waited for.
-    said: String,
+    /// The lines of standard error that were read so far.
+    stderr_so_far: String,
 }
 
 impl Live {
@@ -221,7 +221,7 @@ impl Live {
         self.child.id()
     }
 
-    /// Writes to its standard input, which stays open. It may end before it has read all.
+    /// Writes to its standard input, which stays open. The program may end before it has read all.
     pub fn write(&mut self, text: &str) {
         let _ = self.stdin.as_mut().expect("no list was given").write_all(text.as_bytes());
     }
@@ -238,18 +238,19 @@ impl Live {
         line
     }
 
-    /// Waits for the next row of a JSON report.
+    /// Waits for the next record of a JSON report.
     pub fn row(&mut self) -> Value {
         let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line:?}"))
     }
 
-    /// Waits until it says this on standard error.
+    /// Waits until it prints this on standard error.
     pub fn says(&mut self, words: &str) {
         loop {
             let line = self.stderr.recv();
-            let line = line.unwrap_or_else(|_| panic!("{words:?} is not in {:?}", self.said));
-            self.said += &line;
+            let line =
+                line.unwrap_or_else(|_| panic!("{words:?} is not in {:?}", self.stderr_so_far));
+            self.stderr_so_far += &line;
             if line.contains(words) {
                 return;
             }
@@ -285,16 +286,16 @@ impl Live {
             stream.read_to_string(&mut stdout).unwrap();
         }
         let code = self.child.wait().unwrap().code();
-        Seen { code, stdout, stderr: self.said + &self.stderr.iter().collect::<String>() }
+        Seen { code, stdout, stderr: self.stderr_so_far + &self.stderr.iter().collect::<String>() }
     }
 }
 
-/// The class of a row's failure; `ok` if it has none.
+/// The failure class of a record; `ok` if it has no failure.
 pub fn class_of(row: &Value) -> String {
     row["error"]["class"].as_str().unwrap_or("ok").to_owned()
 }
 
-/// Reads the lines of a stream beside the test.
+/// Reads the lines of a stream in a thread of its own.
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel();
     thread::spawn(move || {
@@ -308,7 +309,7 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// Reads a stream to its end beside the test.
+/// Reads a stream to its end in a thread of its own.
 pub fn drain(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! What a run has left in its folder.
+//! The files that a run has saved, and its manifest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::folder::{There, all_in};
 
-/// The regular files in a folder and below by their paths from it, the bookkeeping aside.
+/// The regular files in a folder and below, by their relative paths, without those of `.fetch/`.
 pub fn saved_in(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = all_in(folder).into_iter().filter_map(|(name, there)| match there {
         There::File(bytes) if !name.starts_with(".fetch/") => Some((name, bytes)),

@@ -1,4 +1,4 @@
-//! SeaweedFS, an S3 server that is not ours, on free ports of the loopback, and another client to look into it.
+//! SeaweedFS, an S3 server, on free ports of the loopback, and boto3 as an independent client to inspect it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::tools::tool;
 /// The bucket that every server has.
 pub const BUCKET: &str = "bucket";
 
-/// Does something with the client of boto3, which prints JSON.
+/// A script that carries out one command with boto3; what it finds is printed as JSON.
 const CLIENT: &str = r#"
 import base64, boto3, hashlib, json, sys
 from botocore.config import Config
@@ -49,7 +49,7 @@ elif what == "save":
                 client.download_file(words[0], entry["Key"], words[2] + "/" + entry["Key"].split("/")[-1])
 "#;
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct Seaweed {
     child: Child,
     folder: TempDir,
@@ -67,7 +67,7 @@ impl Seaweed {
         Self::start_for(Some(json!({ "identities": [identity] })))
     }
 
-    /// The same, which asks nobody for credentials.
+    /// A server with an empty bucket that needs no credentials.
     pub fn start_for_all() -> Self {
         Self::start_for(None)
     }
@@ -78,14 +78,14 @@ impl Seaweed {
             fs::write(folder.path().join("s3.json"), identities.to_string()).unwrap();
         }
         fs::create_dir(folder.path().join("data")).unwrap();
-        // Held together until all are known, so that they differ.
+        // All are open until all ports are known, so that they differ.
         let listeners: Vec<_> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<_> =
             listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         drop(listeners);
         let child = Self::spawn(&folder, &ports);
         let server = Self { child, folder, ports };
-        server.wait_until_it_answers();
+        server.wait_until_ready();
         server.client(&["create", BUCKET]);
         server
     }
@@ -123,20 +123,21 @@ impl Seaweed {
         self.ports[6]
     }
 
-    /// Where it speaks S3.
+    /// The URL of its S3 interface.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// The server answers before its parts have found each other: with 503, or the lack of a volume.
-    fn wait_until_it_answers(&self) {
+    /// Waits until objects can be stored. The server answers before its parts have found each other: with 503, or without a
+    /// volume.
+    fn wait_until_ready(&self) {
         until("an answer of SeaweedFS", || {
             let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port())) else {
                 return false;
             };
             let mut head = [0; 12];
-            let asked = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
-            asked.and_then(|()| stream.read_exact(&mut head)).is_ok() && head.ends_with(b"200")
+            let sent = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
+            sent.and_then(|()| stream.read_exact(&mut head)).is_ok() && head.ends_with(b"200")
         });
         until("a volume of SeaweedFS", || {
             let assign = format!("http://127.0.0.1:{}/dir/assign", self.ports[0]);
@@ -145,7 +146,7 @@ impl Seaweed {
         });
     }
 
-    /// Ends it at once. Its data stay.
+    /// Kills it. Its data are kept.
     pub fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -154,10 +155,10 @@ impl Seaweed {
     /// Starts it again, with its data.
     pub fn start_again(&mut self) {
         self.child = Self::spawn(&self.folder, &self.ports);
-        self.wait_until_it_answers();
+        self.wait_until_ready();
     }
 
-    /// A run that knows the server and its keys.
+    /// A run with the endpoint and the keys of the server.
     pub fn run(&self, mode: &str) -> Run {
         with_keys(Run::json(mode), &self.endpoint())
     }
@@ -170,12 +171,12 @@ impl Seaweed {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The objects whose names begin like this, as another client finds them.
+    /// The objects whose names begin with `prefix`, as boto3 finds them.
     pub fn objects(&self, prefix: &str) -> BTreeMap<String, Value> {
         serde_json::from_str(&self.client(&["list", BUCKET, prefix])).unwrap()
     }
 
-    /// Saves the objects whose names begin like this, but for those of the manifest, in a folder.
+    /// Saves the objects whose names begin with `prefix` in a folder, except for those of the manifest.
     pub fn save(&self, prefix: &str, folder: &Path) {
         self.client(&["save", BUCKET, prefix, folder.to_str().unwrap()]);
     }
@@ -198,14 +199,14 @@ impl Drop for Seaweed {
     }
 }
 
-/// A run with the keys of such a server.
+/// A run with this endpoint and the keys of a [`Seaweed`].
 pub fn with_keys(run: Run, endpoint: &str) -> Run {
     without_profile(run, endpoint)
         .env("AWS_ACCESS_KEY_ID", "key")
         .env("AWS_SECRET_ACCESS_KEY", "secret")
 }
 
-/// A run without keys, which looks for none of the person's or the machine's.
+/// A run with this endpoint and without keys, those of the user and of the machine included.
 pub fn without_profile(run: Run, endpoint: &str) -> Run {
     run.env("AWS_ENDPOINT_URL", endpoint)
         .env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-//! A file system that is soon full.
+//! A small file system, for tests of a full disk.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A tmpfs of its own, in a name space of its own, so that nobody has to be root for it. It goes with its value.
+/// A tmpfs in a mount namespace of its own, so that it needs no root. Dropping it removes it.
 pub struct SmallDisk {
     holder: Child,
     folder: TempDir,
 }
 
 impl SmallDisk {
-    /// One of this size, as `mount` understands it.
+    /// A file system of this size, in the syntax of `mount`.
     pub fn of(size: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let script = "mount -t tmpfs -o \"size=$1\" tmpfs \"$0\" && echo mounted && exec cat";
@@ -35,20 +35,21 @@ impl SmallDisk {
         Self { holder, folder }
     }
 
-    /// Its root, as seen from everywhere.
+    /// Its root, by a path that is valid outside its namespace.
     pub fn path(&self) -> PathBuf {
         let root = Path::new("/proc").join(self.holder.id().to_string()).join("root");
         root.join(self.folder.path().strip_prefix("/").unwrap())
     }
 
-    /// Bytes that are free.
+    /// The number of free bytes.
     pub fn free(&self) -> u64 {
         let output = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(self.path()).output();
         let output = String::from_utf8(output.unwrap().stdout).unwrap();
         output.split_whitespace().map(|number| number.parse::<u64>().unwrap()).product()
     }
 
-    /// Takes all of it but so many bytes, a whole number of pages; returns what to remove to make room again.
+    /// Fills it except for this number of bytes, which is a multiple of the page size. Returns the file to remove to make room
+    /// again.
     pub fn fill_but(&self, bytes: u64) -> PathBuf {
         let filler = self.path().join("filler");
         fs::write(&filler, vec![0; (self.free() - bytes) as usize]).unwrap();

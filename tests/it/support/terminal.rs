@@ -17,8 +17,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-/// A terminal of so many columns: its own end, and the one for a program. No other program that is started meanwhile
-/// inherits them, so that reading ends, with an error, once the program has closed its end.
+/// A pseudoterminal with this number of columns: the end of the test, and the end for a program. No other program inherits
+/// them, so that reading fails once the program has closed its end.
 pub fn pseudoterminal(columns: u16) -> (File, OwnedFd) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let own = openpt(flags).unwrap();
@@ -26,14 +26,14 @@ pub fn pseudoterminal(columns: u16) -> (File, OwnedFd) {
     unlockpt(&own).unwrap();
     let path = ptsname(&own, Vec::new()).unwrap();
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let of_program =
+    let program_end =
         rustix::fs::open(OsStr::from_bytes(path.as_bytes()), flags, Mode::empty()).unwrap();
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&own, size).unwrap();
-    (own.into(), of_program)
+    (own.into(), program_end)
 }
 
-/// All that is shown on a terminal from now on, until no program has it open, which is an error of reading it.
+/// Reads all that is shown on a terminal, until no program has it open: then reading fails.
 pub fn shown_on(mut terminal: File) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut shown = Vec::new();
@@ -57,14 +57,14 @@ struct Shown {
 }
 
 impl Terminal {
-    /// Starts `fetch` with these words on a terminal of so many columns.
+    /// Starts `fetch` with these words on a terminal with this number of columns.
     pub fn of_fetch<'a>(columns: u16, words: impl IntoIterator<Item = &'a str>) -> Self {
         let (terminal, end) = pseudoterminal(columns);
         let mut command = program();
         command.args(words).arg("--no-config").env("TERM", "xterm");
         command.stdin(Stdio::null()).stdout(end.try_clone().unwrap()).stderr(end);
         let child = command.spawn().unwrap();
-        // It holds the other end of the terminal.
+        // The command holds the other end of the terminal.
         drop(command);
         let shown = Arc::<(Mutex<Shown>, Condvar)>::default();
         let seen = Arc::clone(&shown);
@@ -72,7 +72,7 @@ impl Terminal {
         Self { child, shown }
     }
 
-    /// Waits until this text has been shown, colours aside.
+    /// Waits until this text has been shown; colours are ignored.
     pub fn wait_for(&self, text: &str) {
         let (shown, changed) = &*self.shown;
         let shown = shown.lock().unwrap();
@@ -89,7 +89,7 @@ impl Terminal {
         send(self.child.id(), signal);
     }
 
-    /// Waits for its end. Returns all that was shown, and the exit code.
+    /// Waits for the end of the program. Returns all that was shown, and the exit code.
     pub fn seen(mut self) -> (String, Option<i32>) {
         let code = self.child.wait().unwrap().code();
         let (shown, changed) = &*self.shown;
@@ -98,7 +98,7 @@ impl Terminal {
     }
 }
 
-/// Collects what is shown until nobody has the terminal open, which is an error of reading it.
+/// Collects what is shown, until no program has the terminal open: then reading fails.
 fn watch(mut terminal: File, shown: &(Mutex<Shown>, Condvar)) {
     let (mut pending, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = terminal.read(&mut buffer) {

@@ -1,4 +1,4 @@
-//! Certificates of our own, and an origin that speaks TLS with them.
+//! Certificates for the tests, and an origin that speaks TLS with them.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::raw::{HeadOf, Raw};
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -59,7 +59,7 @@ impl Authority {
         self.sign(params(names))
     }
 
-    /// A certificate that was good until the end of 2020.
+    /// A certificate that expired at the end of 2020.
     pub fn expired_identity(&self, names: &[&str]) -> Identity {
         let mut params = params(names);
         (params.not_before, params.not_after) =
@@ -67,7 +67,7 @@ impl Authority {
         self.sign(params)
     }
 
-    /// A certificate that is good for so many days more.
+    /// A certificate that expires in this number of days.
     pub fn identity_until(&self, names: &[&str], days: u64) -> Identity {
         let mut params = params(names);
         params.not_after = (SystemTime::now() + Duration::from_secs(86_400 * days)).into();
@@ -91,7 +91,7 @@ impl Authority {
     }
 }
 
-/// A certificate of any kind, and its key, so that it can sign others whether it may or not.
+/// A certificate of any kind, and its key: it can sign others even if it must not.
 pub struct Signed {
     params: CertificateParams,
     key: KeyPair,
@@ -137,8 +137,8 @@ impl Identity {
         settings
     }
 
-    /// The settings of a server that asks for a client certificate of this authority, and goes on without one if it need
-    /// not have it.
+    /// The settings of a server that asks for a client certificate of the authority `clients`; `needs` says whether it requires
+    /// one.
     pub fn server_asking(
         &self,
         clients: &Authority,
@@ -162,7 +162,7 @@ impl Identity {
             .unwrap()
     }
 
-    /// The same of these versions of TLS, without a word about protocols.
+    /// The settings of a server for these versions of TLS, without ALPN.
     fn server_of_versions(&self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         ServerConfig::builder_with_provider(provider)
@@ -179,12 +179,12 @@ fn params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names).unwrap()
 }
 
-/// What a server needs of those that it asks for a certificate.
+/// Whether a server that asks for a client certificate requires one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// One that it trusts.
+    /// A trusted certificate.
     Certificate,
-    /// One that it trusts, or none.
+    /// None, but one that is sent must be trusted.
     Nothing,
 }
 
@@ -206,9 +206,9 @@ pub struct Asked {
 pub enum Then {
     /// It waits for the next request.
     KeepAlive,
-    /// It is closed in good order, with close_notify.
+    /// It is closed properly, with close_notify.
     Close,
-    /// It is closed without close_notify, as by somebody on the way.
+    /// It is closed without close_notify, as by a device in between.
     Cut,
 }
 
@@ -217,41 +217,41 @@ pub fn whole(body: &str) -> (String, Then) {
     (format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()), Then::KeepAlive)
 }
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct TlsOrigin {
     raw: Raw,
     seen: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl TlsOrigin {
-    /// A server of this identity that answers each request as `temper` says.
+    /// A server of this identity that answers each request with `answer`.
     pub fn new(
         identity: &Identity,
-        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+        answer: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::of_versions(identity, rustls::ALL_VERSIONS, temper)
+        Self::of_versions(identity, rustls::ALL_VERSIONS, answer)
     }
 
-    /// The same, of these versions of TLS.
+    /// The same, for these versions of TLS.
     pub fn of_versions(
         identity: &Identity,
         versions: &[&'static SupportedProtocolVersion],
-        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+        answer: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::with_settings(identity.server_of_versions(versions), temper)
+        Self::with_settings(identity.server_of_versions(versions), answer)
     }
 
     /// The same with these settings.
     pub fn with_settings(
         settings: ServerConfig,
-        temper: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
+        answer: impl Fn(&Asked) -> (String, Then) + Send + Sync + 'static,
     ) -> Self {
         let settings = Arc::new(settings);
         let seen = Arc::<Mutex<Vec<Asked>>>::default();
         let shared = Arc::clone(&seen);
         let raw = Raw::new(move |stream, _| {
             let connection = ServerConnection::new(Arc::clone(&settings)).unwrap();
-            converse(StreamOwned::new(connection, stream), &temper, &shared);
+            serve(StreamOwned::new(connection, stream), &answer, &shared);
         });
         Self { raw, seen }
     }
@@ -280,9 +280,9 @@ impl TlsOrigin {
     }
 }
 
-fn converse(
+fn serve(
     stream: StreamOwned<ServerConnection, TcpStream>,
-    temper: &impl Fn(&Asked) -> (String, Then),
+    answer: &impl Fn(&Asked) -> (String, Then),
     seen: &Mutex<Vec<Asked>>,
 ) {
     let mut reader = BufReader::new(stream);
@@ -293,7 +293,7 @@ fn converse(
         let is_certified = tls.peer_certificates().is_some();
         let asked = Asked { head, sni, version, is_certified };
         seen.lock().unwrap().push(asked.clone());
-        let (reply, then) = temper(&asked);
+        let (reply, then) = answer(&asked);
         let stream = reader.get_mut();
         if stream.write_all(reply.as_bytes()).and_then(|()| stream.flush()).is_err() {
             return;
@@ -312,7 +312,7 @@ fn converse(
     hang_up(&mut reader.get_mut().sock);
 }
 
-/// Ends the stream and waits for the peer to do so, so that nothing unread turns the end into a reset.
+/// Ends the stream and waits until the peer does, because closing it with unread data would be a reset.
 pub fn hang_up(socket: &mut TcpStream) {
     let _ = socket.shutdown(Shutdown::Write);
     let mut rest = [0; 1024];

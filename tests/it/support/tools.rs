@@ -1,10 +1,10 @@
-//! Programs of others that tests read files with, or have them written by.
+//! Other programs that read or write files in tests.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// A program of others, in the folder that `.ci/run` installs them in, else where commands are looked for.
+/// Another program, from the folder that `.ci/run` installs such programs in, else from `PATH`.
 pub fn tool(name: &str) -> Command {
     match env::var_os("ARCHIVE_TOOLS") {
         Some(folder) => Command::new(Path::new(&folder).join("bin").join(name)),
@@ -12,7 +12,7 @@ pub fn tool(name: &str) -> Command {
     }
 }
 
-/// What a program prints that ends well.
+/// The standard output of a program, which has to succeed.
 pub fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! A server whose bodies have versions. It may kill a run at any byte that it sends.
+//! A server whose bodies have versions. It can kill a run at any byte that it sends.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, Write};
@@ -12,12 +12,12 @@ use super::clock::PATIENCE;
 use super::raw::{HeadOf, Raw};
 
 /// Bytes that are sent at once.
-const PIECE: usize = 8 * 1024;
+const PIECE_BYTES: usize = 8 * 1024;
 
 /// Bytes of the longest body.
-const LONGEST: usize = 4 << 20;
+const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// What tells one version from another.
+/// The validator that distinguishes versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
     /// An ETag that is equal only for equal bytes.
@@ -37,13 +37,13 @@ pub struct Page {
     pub sizes: Vec<usize>,
     pub tag: Tag,
     pub chunked: bool,
-    /// So many replies end in the middle.
+    /// The number of replies that end in the middle.
     pub cuts: usize,
-    /// Whether there is another version after each of these.
+    /// Whether the version changes after each of these replies.
     pub changes: bool,
-    /// Whether a range is served whatever version it is asked of.
+    /// Whether a range is served even if If-Range names another version.
     pub ignores_if_range: bool,
-    /// More field lines.
+    /// Further field lines of the replies.
     pub fields: &'static str,
 }
 
@@ -61,23 +61,23 @@ impl Page {
     }
 }
 
-/// The path of a request that is not counted.
+/// The path of a request that is not counted; see [`VersionedOrigin::hush`].
 const HUSH: &str = "/hush";
 
 /// When a run is killed.
 #[derive(Debug, Clone, Copy)]
 pub enum Trigger {
-    /// When so many bytes of bodies have been sent to it.
+    /// When this number of bytes of bodies has been sent to it.
     Bytes(usize),
-    /// When it has sent so many requests.
+    /// When it has sent this number of requests.
     Requests(usize),
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Connections that have come to their end.
+    /// The number of connections that have ended.
     ended: usize,
-    /// How often silence was asked for.
+    /// The number of requests for [`HUSH`].
     hushed: usize,
     pages: BTreeMap<String, (Page, Progress)>,
     requests: usize,
@@ -99,7 +99,7 @@ struct Inner {
     changed: Condvar,
 }
 
-/// The server; it goes with its value.
+/// The server. Dropping it ends it.
 pub struct VersionedOrigin {
     inner: Arc<Inner>,
     raw: Raw,
@@ -112,7 +112,7 @@ impl VersionedOrigin {
         let pages = pages.into_iter().map(|(path, page)| (path, (page, Progress::default())));
         inner.state().pages = pages.collect();
         let shared = Arc::clone(&inner);
-        Self { inner, raw: Raw::new(move |stream, _| shared.converse(stream)) }
+        Self { inner, raw: Raw::new(move |stream, _| shared.serve(stream)) }
     }
 
     /// The URL of a path.
@@ -120,7 +120,7 @@ impl VersionedOrigin {
         format!("http://{}{path}", self.raw.address())
     }
 
-    /// What a path has now.
+    /// The current body of a path.
     pub fn body(&self, path: &str) -> Vec<u8> {
         let (page, progress) = self.page(path);
         body(path, &page, progress.version).to_vec()
@@ -141,7 +141,7 @@ impl VersionedOrigin {
         self.inner.state().requests
     }
 
-    /// Waits until all is counted that runs have sent which have ended: a connection of its own is accepted after theirs.
+    /// Waits until everything that finished runs have sent is counted: a connection of its own is accepted after theirs.
     pub fn hush(&self) {
         let before = self.inner.state().hushed;
         let mut last = TcpStream::connect(self.raw.address()).unwrap();
@@ -151,7 +151,7 @@ impl VersionedOrigin {
         drop(self.inner.changed.wait_while(self.inner.state(), is_loud).unwrap());
     }
 
-    /// How often a path was asked for.
+    /// How often a path was requested.
     pub fn requests_of(&self, path: &str) -> usize {
         self.page(path).1.requests
     }
@@ -166,19 +166,19 @@ impl VersionedOrigin {
         self.inner.state().pages.values().map(|(_, progress)| progress.ranges).sum()
     }
 
-    /// Kills the run to come, whose process has to be told.
+    /// Sets the trigger that kills the next run, whose process [`aim`](Self::aim) names.
     pub fn arm(&self, trigger: Trigger) {
         let mut state = self.inner.state();
         (state.trigger, state.victim) = (Some(trigger), None);
     }
 
-    /// Tells the process to kill.
+    /// Names the process to kill.
     pub fn aim(&self, victim: u32) {
         self.inner.state().victim = Some(victim);
         self.inner.changed.notify_all();
     }
 
-    /// Kills nobody any more.
+    /// Removes the trigger.
     pub fn disarm(&self) {
         self.inner.state().trigger = None;
         self.inner.changed.notify_all();
@@ -194,9 +194,9 @@ impl Inner {
         self.state.lock().unwrap()
     }
 
-    fn converse(&self, mut stream: TcpStream) {
-        // What is sent is not long on its way.
-        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(2 * PIECE);
+    fn serve(&self, mut stream: TcpStream) {
+        // A small buffer, so that the bytes counted as sent are not far ahead of those received.
+        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(2 * PIECE_BYTES);
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(request) = HeadOf::read(&mut reader) {
             if request.target == HUSH {
@@ -211,40 +211,40 @@ impl Inner {
         self.changed.notify_all();
     }
 
-    /// `None` once the connection is of no use.
+    /// Answers a request. `None` if the connection has to be closed.
     fn answer(&self, request: &HeadOf, stream: &mut TcpStream) -> Option<()> {
         let path = &request.target;
-        let (page, version, is_cut) = self.asked(path);
+        let (page, version, is_cut) = self.count_request(path);
         let body = body(path, &page, version);
         let tag = page.tag.fields(path, version);
         let all = body.len();
-        let reply = Kind::of(request, &page, &tag, all);
+        let reply = ReplyKind::of(request, &page, &tag, all);
         let (status, range, from) = match reply {
-            Kind::Whole => ("200 OK", String::new(), 0),
-            Kind::Rest(from, to) => {
+            ReplyKind::Whole => ("200 OK", String::new(), 0),
+            ReplyKind::Rest(from, to) => {
                 let range = format!("Content-Range: bytes {from}-{}/{all}\r\n", to - 1);
                 ("206 Partial Content", range, from)
             }
-            Kind::Beyond => ("416 Beyond", format!("Content-Range: bytes */{all}\r\n"), all),
-            Kind::Unchanged => ("304 Not Modified", String::new(), all),
+            ReplyKind::Beyond => ("416 Beyond", format!("Content-Range: bytes */{all}\r\n"), all),
+            ReplyKind::Unchanged => ("304 Not Modified", String::new(), all),
         };
-        let to = if let Kind::Rest(_, to) = reply { to } else { all };
+        let to = if let ReplyKind::Rest(_, to) = reply { to } else { all };
         let body = &body[from..to];
         let framing = match (reply, page.chunked) {
-            (Kind::Unchanged, _) => String::new(),
-            (Kind::Beyond, _) => "Content-Length: 0\r\n".to_owned(),
+            (ReplyKind::Unchanged, _) => String::new(),
+            (ReplyKind::Beyond, _) => "Content-Length: 0\r\n".to_owned(),
             (_, true) => "Transfer-Encoding: chunked\r\n".to_owned(),
             (_, false) => format!("Content-Length: {}\r\n", body.len()),
         };
         let date = "Date: Wed, 01 Jan 2020 00:00:00 GMT\r\n";
         let head = format!("HTTP/1.1 {status}\r\n{date}{tag}{range}{framing}{}\r\n", page.fields);
         stream.write_all(head.as_bytes()).ok()?;
-        if matches!(reply, Kind::Unchanged | Kind::Beyond) {
+        if matches!(reply, ReplyKind::Unchanged | ReplyKind::Beyond) {
             return Some(());
         }
-        self.counts(path, reply);
+        self.count_body(path, reply);
         let sent = if is_cut { &body[..body.len() / 2] } else { body };
-        for piece in sent.chunks(PIECE) {
+        for piece in sent.chunks(PIECE_BYTES) {
             match page.chunked {
                 true => {
                     write!(stream, "{:x}\r\n", piece.len()).ok()?;
@@ -253,10 +253,10 @@ impl Inner {
                 }
                 false => stream.write_all(piece).ok()?,
             }
-            self.sent(piece.len());
+            self.count_bytes(piece.len());
         }
         if is_cut {
-            self.cut(path, &page);
+            self.end_cut_reply(path, &page);
             return None;
         }
         if page.chunked {
@@ -265,45 +265,46 @@ impl Inner {
         Some(())
     }
 
-    /// The page, its version, and whether this reply ends in the middle.
-    fn asked(&self, path: &str) -> (Page, usize, bool) {
+    /// Counts a request. Returns the page, its version, and whether this reply ends in the middle.
+    fn count_request(&self, path: &str) -> (Page, usize, bool) {
         let mut state = self.state();
         state.requests += 1;
         let (page, progress) = state.pages.get_mut(path).expect("it has all pages");
         progress.requests += 1;
         let is_cut = page.cuts > 0;
         page.cuts -= usize::from(is_cut);
-        let asked = (page.clone(), progress.version, is_cut);
+        let counted = (page.clone(), progress.version, is_cut);
         if let Some(Trigger::Requests(left)) = &mut state.trigger {
             *left = left.saturating_sub(1);
         }
-        self.shoot(state);
-        asked
+        self.kill_if_due(state);
+        counted
     }
 
-    fn counts(&self, path: &str, reply: Kind) {
+    fn count_body(&self, path: &str, reply: ReplyKind) {
         let mut state = self.state();
         let (_, progress) = state.pages.get_mut(path).expect("it has all pages");
         progress.bodies += 1;
-        progress.ranges += usize::from(matches!(reply, Kind::Rest(..)));
+        progress.ranges += usize::from(matches!(reply, ReplyKind::Rest(..)));
     }
 
-    fn cut(&self, path: &str, page: &Page) {
+    /// Changes the version after a reply that ended in the middle, if the page does so.
+    fn end_cut_reply(&self, path: &str, page: &Page) {
         let mut state = self.state();
         let (_, progress) = state.pages.get_mut(path).expect("it has all pages");
         progress.version += usize::from(page.changes);
     }
 
-    fn sent(&self, bytes: usize) {
+    fn count_bytes(&self, bytes: usize) {
         let mut state = self.state();
         if let Some(Trigger::Bytes(left)) = &mut state.trigger {
             *left = left.saturating_sub(bytes);
         }
-        self.shoot(state);
+        self.kill_if_due(state);
     }
 
-    /// Kills the run if it is time.
-    fn shoot(&self, state: MutexGuard<'_, State>) {
+    /// Kills the run if the trigger is reached.
+    fn kill_if_due(&self, state: MutexGuard<'_, State>) {
         if !matches!(state.trigger, Some(Trigger::Bytes(0) | Trigger::Requests(0))) {
             return;
         }
@@ -317,16 +318,16 @@ impl Inner {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum ReplyKind {
     Whole,
-    /// From this byte to the one before that.
+    /// From the first byte up to, and without, the second.
     Rest(usize, usize),
     Beyond,
     Unchanged,
 }
 
-impl Kind {
-    /// What a server makes of a request that has only the fields that this program sends.
+impl ReplyKind {
+    /// The kind of reply to a request, by the fields that this program sends.
     fn of(request: &HeadOf, page: &Page, tag: &str, all: usize) -> Self {
         let names = |field: &str| !tag.is_empty() && tag.contains(&format!(": {field}\r\n"));
         let condition =
@@ -365,10 +366,10 @@ fn body(path: &str, page: &Page, version: usize) -> &'static [u8] {
     let noise = NOISE.get_or_init(|| {
         let mut random = fastrand::Rng::with_seed(1);
         let words = std::iter::repeat_with(|| random.u64(..));
-        words.take(2 * LONGEST / 8).flat_map(u64::to_le_bytes).collect()
+        words.take(2 * MAX_BODY_BYTES / 8).flat_map(u64::to_le_bytes).collect()
     });
     let seed = path.bytes().fold(version as u64, |seed, byte| seed * 257 + u64::from(byte));
-    let at = fastrand::Rng::with_seed(seed).usize(..LONGEST);
+    let at = fastrand::Rng::with_seed(seed).usize(..MAX_BODY_BYTES);
     let size = page.sizes.get(version).or(page.sizes.last()).expect("there is a version");
     &noise[at..at + size]
 }

@@ -1,5 +1,5 @@
-//! A body that has versions, and a server of it that keeps the rules of continuing bodies (RFC 9110 sections 13 and 14)
-//! until it is told to break them.
+//! A body that has versions, and a server of it that follows the rules of conditional and range requests (RFC 9110 sections
+//! 13 and 14) unless a test says otherwise.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::{End, Origin, Reply, Request};
 pub const MODIFIED: &str = "Tue, 03 Mar 2026 10:00:00 GMT";
 pub const A_MINUTE_LATER: &str = "Tue, 03 Mar 2026 10:01:00 GMT";
 
-/// A body of so many bytes. Two with different seeds below 256 differ in every byte, so that a splice shows.
+/// A body of `length` bytes. Two with different seeds below 256 differ in every byte, so that a mixture is detected.
 pub fn body(seed: usize, length: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 + at / 251 + seed) as u8).collect()
 }
@@ -28,7 +28,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// One that nothing tells from others.
+    /// A version without validators.
     pub fn of(body: Vec<u8>) -> Self {
         Self { body, etag: None, modified: None, date: None }
     }
@@ -81,7 +81,7 @@ impl Version {
         Reply::of("206 Partial Content", &fields, &self.body[bytes])
     }
 
-    /// 206 with all of it from this byte on.
+    /// 206 with the bytes from this one to the end.
     pub fn rest(&self, from: usize) -> Reply {
         self.part(from..self.length(), &self.range(from))
     }
@@ -92,7 +92,7 @@ impl Version {
         self.part(bytes, &range)
     }
 
-    /// The Content-Range of all of it from this byte on.
+    /// The Content-Range of the bytes from this one to the end.
     pub fn range(&self, from: usize) -> String {
         format!("bytes {from}-{}/{}", self.length() - 1, self.length())
     }
@@ -108,13 +108,13 @@ impl Version {
         Reply::raw(format!("HTTP/1.1 304 Not Modified\r\n{}\r\n", self.fields()), End::KeepAlive)
     }
 
-    /// What the rules ask for.
+    /// The reply that the rules ask for.
     pub fn answer(&self, request: &Request) -> Reply {
-        if self.is_what_they_have(request) {
+        if self.is_cached_by(request) {
             return self.unchanged();
         }
         let whole = 0..self.length();
-        match asked_span(request).filter(|_| self.is_what_they_began(request)) {
+        match asked_span(request).filter(|_| self.is_continued_by(request)) {
             None => self.whole(),
             Some((from, _)) if !whole.contains(&from) => self.beyond(),
             Some((from, None)) => self.rest(from),
@@ -122,7 +122,8 @@ impl Version {
         }
     }
 
-    fn is_what_they_have(&self, request: &Request) -> bool {
+    /// Whether the client has this version already, by its If-None-Match or If-Modified-Since.
+    fn is_cached_by(&self, request: &Request) -> bool {
         let weak = |tag: &str| tag.trim_start_matches("W/").to_owned();
         match (request.header("if-none-match"), &self.etag) {
             (Some(given), Some(tag)) => weak(given) == weak(tag),
@@ -134,56 +135,56 @@ impl Version {
         }
     }
 
-    /// A tag that is weak, or of a weak one, is no proof.
-    fn is_what_they_began(&self, request: &Request) -> bool {
+    /// Whether the client continues this version, by its If-Range. A weak tag is no proof.
+    fn is_continued_by(&self, request: &Request) -> bool {
         let Some(given) = request.header("if-range") else { return true };
         let strong = self.etag.as_deref().filter(|tag| !tag.starts_with("W/"));
         Some(given) == strong || Some(given) == self.modified.as_deref()
     }
 }
 
-/// The byte from which on a request asks for the body.
+/// The first byte of a request for the rest of the body; `None` if it is no such request.
 pub fn asked_from(request: &Request) -> Option<usize> {
     request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-/// The first and the last byte of the body that a request asks for; no last one where it asks for all the rest.
+/// The first and the last byte of the body that a request asks for; no last one if it asks for the rest.
 pub fn asked_span(request: &Request) -> Option<(usize, Option<usize>)> {
     let (first, last) = request.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()))
 }
 
 impl Reply {
-    /// The reply with so many bytes of its body, after which the connection does this.
+    /// The reply with the first `body_bytes` bytes of its body, after which the connection does this.
     pub fn up_to(mut self, body_bytes: usize, end: End) -> Self {
-        self.bytes.truncate(self.head() + body_bytes);
+        self.bytes.truncate(self.head_bytes() + body_bytes);
         self.then(end)
     }
 
     /// The reply with another field line.
     pub fn with(mut self, field: &str) -> Self {
-        let before = self.head() - 2;
+        let before = self.head_bytes() - 2;
         self.bytes.splice(before..before, format!("{field}\r\n").into_bytes());
         self
     }
 
-    /// How many bytes of a body it has.
+    /// The length of its body.
     pub fn body_bytes(&self) -> usize {
-        self.bytes.len() - self.head()
+        self.bytes.len() - self.head_bytes()
     }
 
-    /// Bytes that are not the body's.
-    fn head(&self) -> usize {
+    /// The length of its head.
+    fn head_bytes(&self) -> usize {
         self.bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4
     }
 }
 
-type Manner = Box<dyn FnOnce(&Request, &Version) -> Reply + Send>;
+type Answer = Box<dyn FnOnce(&Request, &Version) -> Reply + Send>;
 
 struct Script {
     version: Mutex<Version>,
-    /// How the next requests are answered, and what the body is after that, where it changes.
-    manners: Mutex<VecDeque<(Manner, Option<Version>)>>,
+    /// How the next requests are answered, each with the version after it, if that changes.
+    answers: Mutex<VecDeque<(Answer, Option<Version>)>>,
     sent: AtomicUsize,
 }
 
@@ -198,17 +199,17 @@ impl Versions {
     pub fn of(version: Version) -> Self {
         let script = Arc::new(Script {
             version: Mutex::new(version),
-            manners: Mutex::default(),
+            answers: Mutex::default(),
             sent: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&script);
         let origin = Origin::new(move |request| {
             let mut version = shared.version.lock().unwrap();
-            let manner = shared.manners.lock().unwrap().pop_front();
-            let reply = match manner {
+            let answer = shared.answers.lock().unwrap().pop_front();
+            let reply = match answer {
                 None => version.answer(request),
-                Some((manner, next)) => {
-                    let reply = manner(request, &version);
+                Some((answer, next)) => {
+                    let reply = answer(request, &version);
                     *version = next.unwrap_or_else(|| version.clone());
                     reply
                 }
@@ -219,57 +220,57 @@ impl Versions {
         Self { origin, script }
     }
 
-    /// The body changes.
+    /// Changes the body.
     pub fn change(&self, version: Version) {
         *self.script.version.lock().unwrap() = version;
     }
 
-    /// What the server has now.
+    /// The current version.
     pub fn version(&self) -> Version {
         self.script.version.lock().unwrap().clone()
     }
 
-    /// One more request is answered like this, before the rules are kept again.
-    pub fn then(&self, manner: impl FnOnce(&Request, &Version) -> Reply + Send + 'static) {
-        self.script.manners.lock().unwrap().push_back((Box::new(manner), None));
+    /// Answers one more request like this, before it follows the rules again.
+    pub fn then(&self, answer: impl FnOnce(&Request, &Version) -> Reply + Send + 'static) {
+        self.script.answers.lock().unwrap().push_back((Box::new(answer), None));
     }
 
-    /// One more request gets so many bytes of the body that it should get, and a broken connection.
+    /// Answers one more request with the first `bytes` bytes of its body, and a broken connection.
     pub fn then_cut(&self, bytes: usize) {
         self.then(move |request, version| version.answer(request).up_to(bytes, End::Close));
     }
 
-    /// After the last reply told so far the body changes.
+    /// Changes the body after the last of the replies that were set by [`then`](Self::then).
     pub fn then_change(&self, version: Version) {
-        self.script.manners.lock().unwrap().back_mut().expect("a reply was told").1 = Some(version);
+        self.script.answers.lock().unwrap().back_mut().expect("a reply was told").1 = Some(version);
     }
 
-    /// The rules are kept from now on.
+    /// Follows the rules from now on.
     pub fn behave(&self) {
-        self.script.manners.lock().unwrap().clear();
+        self.script.answers.lock().unwrap().clear();
     }
 
     pub fn url(&self, path: &str) -> String {
         self.origin.url(path)
     }
 
-    /// The requests since this was last asked.
+    /// The requests since the last call.
     pub fn heard(&self) -> Vec<Request> {
         self.origin.take_seen()
     }
 
-    /// How many requests there were since they were last asked for.
+    /// The number of requests since [`heard`](Self::heard) or [`forget`](Self::forget) was called.
     pub fn requests(&self) -> usize {
         self.origin.requests()
     }
 
-    /// Forgets what it has heard and sent.
+    /// Forgets the requests and the bytes sent so far.
     pub fn forget(&self) {
         self.heard();
         self.sent();
     }
 
-    /// Body bytes sent since this was last asked.
+    /// Body bytes sent since the last call.
     pub fn sent(&self) -> usize {
         self.script.sent.swap(0, SeqCst)
     }
