@@ -136,7 +136,23 @@ fn body_end(outcome: &AttemptOutcome, is_cut_off: bool) -> Option<CapturedEnd> {
             TruncationReason::Time
         }
         Failure::Reset(_) | Failure::Truncated { .. } => TruncationReason::Disconnect,
-        _ => TruncationReason::Unspecified,
+        Failure::Dns { .. }
+        | Failure::HostDown(_)
+        | Failure::HostRefused(_)
+        | Failure::Robots
+        | Failure::Connect(_)
+        | Failure::Pinned(_)
+        | Failure::BlockedAddress(_)
+        | Failure::Tls(_)
+        | Failure::Proxy(_)
+        | Failure::ProxyLost(_)
+        | Failure::Protocol(_)
+        | Failure::Redirect(_)
+        | Failure::Name(_)
+        | Failure::Disk(_)
+        | Failure::Worker(_)
+        | Failure::Cancelled(_)
+        | Failure::InvalidUrl(_) => TruncationReason::Unspecified,
     };
     Some(CapturedEnd::Broken(reason))
 }
