@@ -257,7 +257,8 @@ impl Slots {
 
     /// Makes this a table of `count` slots, which are more than now.
     fn grow(&mut self, count: usize) {
-        let taken: Vec<u128> = self.blocks.concat().into_iter().filter(|slot| *slot != 0).collect();
+        let slots = self.blocks.iter().flatten();
+        let taken: Vec<u128> = slots.copied().filter(|slot| *slot != 0).collect();
         self.blocks.pop_if(|last| last.len() < BLOCK);
         self.blocks.iter_mut().for_each(|block| block.fill(0));
         self.blocks.reserve_exact(count.div_ceil(BLOCK) - self.blocks.len());

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
 /// Returns what follows a session ID that a text begins with; `None` if it begins with none.
@@ -171,19 +172,30 @@ fn asp_session(text: &[u8]) -> Option<&[u8]> {
 /// What follows two parameters of ColdFusion: `cfid=...&cftoken=...`.
 fn coldfusion_session(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"cfid=")?;
-    let (id, rest) = rest.split_at(rest.iter().position(|byte| *byte == b'&')?);
+    let (id, rest) = rest.split_at(memchr(b'&', rest)?);
     let rest = rest.strip_prefix(b"&cftoken=")?;
-    let end = rest.iter().position(|byte| *byte == b'&').unwrap_or(rest.len());
+    let end = memchr(b'&', rest).unwrap_or(rest.len());
     (!id.is_empty() && end > 0).then(|| &rest[end..])
 }
 
-/// The text without percent-encoding, also if it was encoded repeatedly.
+/// The text without percent-encoding, also if it was encoded repeatedly. Escapes never overlap, so each can be decoded as
+/// soon as it is complete: in one pass, however often a hostile URL was encoded.
 fn unescaped(text: &str) -> Cow<'_, [u8]> {
-    let mut text = Cow::Borrowed(text.as_bytes());
-    while let Cow::Owned(decoded) = Cow::from(percent_decode(&text)) {
-        text = Cow::Owned(decoded);
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
     }
-    text
+    let mut decoded = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        decoded.push(byte);
+        while let Some(escape @ [b'%', digits @ ..]) = decoded.last_chunk::<3>()
+            && digits.iter().all(u8::is_ascii_hexdigit)
+            && let Some(byte) = percent_decode(escape).next()
+        {
+            decoded.truncate(decoded.len() - 3);
+            decoded.push(byte);
+        }
+    }
+    Cow::Owned(decoded)
 }
 
 fn escaped(text: &[u8]) -> Cow<'_, str> {
@@ -225,6 +237,12 @@ mod tests {
         ] {
             assert_eq!(key_of(uri), key, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_url_that_was_encoded_many_times_is_decoded_in_one_pass() {
+        let url = format!("http://a.b/%{}41?%%32%35{}", "25".repeat(1_000_000), "%2535".repeat(3));
+        assert_eq!(key_of(&url), "b,a)/a?u5");
     }
 
     /// What the package `surt` 0.3.1 makes of these URLs.
